@@ -1,0 +1,64 @@
+"""The portfolio: the institution and its tables as typed frames, with where each row came from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import date
+
+import polars as pl
+
+from mloan_report.model import CORE, Institution, table_models
+from mloan_report.model.currency import minor_digits
+from mloan_report.model.finding import Finding
+from mloan_report.portfolio.typing import empty_frame
+
+
+@dataclass(frozen=True)
+class Portfolio:
+    """A loan book: ``institution`` and ``tables`` (typed frames by table name).
+
+    ``findings`` are what reading found; ``files`` the file of each table; ``digests`` the SHA-256 of each file read;
+    ``extra`` tables that a pack declares, typed by the pack.
+    """
+
+    institution: Institution
+    tables: Mapping[str, pl.DataFrame]
+    findings: tuple[Finding, ...] = ()
+    files: Mapping[str, str] = field(default_factory=dict)
+    digests: Mapping[str, str] = field(default_factory=dict)
+    extra: Mapping[str, pl.DataFrame] = field(default_factory=dict)
+
+    def table(self, name: str) -> pl.DataFrame:
+        """The frame of *name*; an empty one with the right schema where the portfolio has none."""
+        if name in self.tables:
+            return self.tables[name]
+        return empty_frame(table_models()[name])
+
+    def has(self, name: str) -> bool:
+        """Whether the table was given, even without rows."""
+        return name in self.tables
+
+    def with_table(self, name: str, frame: pl.DataFrame) -> Portfolio:
+        """The same portfolio with one table replaced."""
+        return replace(self, tables={**self.tables, name: frame})
+
+    @property
+    def digits(self) -> dict[str, int]:
+        """Minor digits of each currency that a loan has."""
+        codes = self.table("loans")["currency_code"].drop_nulls().unique().to_list()
+        return {code: minor_digits(code) for code in [*codes, self.institution.currency_code]}
+
+    def latest_date(self) -> date | None:
+        """The latest date on which anything happened: the default as_of of ``gaps``."""
+        dates = [
+            self.table(table)[column].max()
+            for table, column in (("loans", "disbursed_on"), ("repayments", "paid_on"), ("loans", "status_on"), ("write_offs", "written_off_on"))
+        ]
+        known = [d for d in dates if isinstance(d, date)]
+        return max(known, default=None)
+
+
+def is_core(name: str) -> bool:
+    """Whether *name* is one of the tables that make a portfolio."""
+    return name in CORE
