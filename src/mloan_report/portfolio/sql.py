@@ -1,0 +1,223 @@
+"""The gate before SQL: expressions in data files, refused where they are unsafe or silently wrong, then compiled.
+
+``pl.sql_expr`` opens files while parsing, wraps narrow integers, divides into floats and broadcasts aggregates. So an
+expression is read word by word first: only listed functions, whole numbers, known columns, and our own macros
+(``DAYS(a, b)`` = a - b in days, ``MONTHS(a, b)`` = completed months from b to a, ``HALF_UP(n, d)`` = n / d rounded half
+up, ``ADD_DAYS(d, n)``), whose integers are 64 bits wide.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import polars as pl
+
+Function = Callable[..., pl.Expr]
+
+_TOKEN = re.compile(
+    r"""(?P<space>\s+)|(?P<text>'(?:[^']|'')*')|(?P<quoted>"[^"]*")|(?P<number>[0-9]+(?:\.[0-9]*)?)|(?P<name>[A-Za-z_][A-Za-z0-9_]*)
+    |(?P<op><>|!=|<=|>=|\|\||[-+*%=<>(),])|(?P<bad>.)""",
+    re.VERBOSE,
+)
+_KEYWORDS = {
+    "AND", "OR", "NOT", "IN", "IS", "NULL", "BETWEEN", "CASE", "WHEN", "THEN", "ELSE", "END", "TRUE", "FALSE", "DISTINCT", "FROM", "LIKE",
+    "DATE", "AS", "VARCHAR", "BIGINT",
+}
+_FUNCTIONS = {
+    "COALESCE", "NULLIF", "GREATEST", "LEAST", "ABS", "SUBSTR", "LEFT", "RIGHT", "UPPER", "LOWER", "TRIM", "REPLACE", "REGEXP_LIKE",
+    "STARTS_WITH", "STRFTIME", "CAST",
+}
+
+
+class RefusedExpression(ValueError):
+    """An expression that the gate does not let through; the message says which word and why."""
+
+
+@dataclass(frozen=True)
+class Expression:
+    """A compiled expression: intermediate columns in order, then the expression over them."""
+
+    sql: str
+    stages: tuple[tuple[str, pl.Expr], ...]
+    expr: pl.Expr
+    columns: frozenset[str]
+
+
+def compile_sql(sql: str, columns: Iterable[str], functions: Mapping[str, Function] | None = None, prefix: str = "") -> Expression:
+    """*sql* over *columns*, ready to evaluate. *functions* adds macros by upper-case name.
+
+    Raises :class:`RefusedExpression` for anything that is not on the lists.
+    """
+    compiler = _Compiler(set(columns), {**MACROS, **(functions or {})}, prefix or f"__m{abs(hash(sql))}_")
+    text = compiler.rewrite(_tokens(sql), sql)
+    try:
+        expr = pl.sql_expr(text)
+    except pl.exceptions.PolarsError as error:
+        raise RefusedExpression(f"{sql!r}: {error}") from None
+    return Expression(sql, tuple(compiler.stages), expr, frozenset(compiler.used))
+
+
+def evaluate(frame: pl.DataFrame, wanted: Mapping[str, Expression]) -> pl.DataFrame:
+    """*frame* with one new column for each name in *wanted*; intermediate columns are gone again.
+
+    Evaluated together, so a new column is not seen by the others.
+    """
+    staged = frame
+    depth: dict[int, list[pl.Expr]] = {}
+    for expression in wanted.values():
+        for level, (name, expr) in enumerate(expression.stages):
+            depth.setdefault(level, []).append(expr.alias(name))
+    for level in sorted(depth):
+        staged = staged.with_columns(depth[level])
+    staged = staged.with_columns([e.expr.alias(f"__out_{n}") for n, e in wanted.items()])
+    return frame.with_columns([staged[f"__out_{n}"].alias(n) for n in wanted])
+
+
+def evaluate_one(frame: pl.DataFrame, expression: Expression) -> pl.Series:
+    """The expression's value for each row."""
+    return evaluate(frame.with_columns(), {"__value": expression})["__value"]
+
+
+def condition(frame: pl.DataFrame, sql: str, functions: Mapping[str, Function] | None = None) -> pl.Series:
+    """A Boolean expression over *frame*: true, false or null for each row."""
+    value = evaluate_one(frame, compile_sql(sql, frame.columns, functions))
+    if value.dtype not in (pl.Boolean, pl.Null):
+        raise RefusedExpression(f"{sql!r} is {value.dtype}, not a condition")
+    return value.cast(pl.Boolean)
+
+
+def _tokens(sql: str) -> list[tuple[str, str]]:
+    out = []
+    for match in _TOKEN.finditer(sql):
+        kind = match.lastgroup or "bad"
+        word = match.group()
+        if kind == "bad":
+            raise RefusedExpression(f"{sql!r}: {word!r} is not allowed")
+        if kind == "number" and "." in word:
+            raise RefusedExpression(f"{sql!r}: {word} is not a whole number; decimals are not exact here")
+        if kind == "text" and re.search(r"\\[dwsDWS]", word):
+            raise RefusedExpression(f"{sql!r}: \\d, \\w and \\s match other scripts; write the characters, as in [0-9]")
+        if kind != "space":
+            out.append((kind, word))
+    return out
+
+
+class _Compiler:
+    def __init__(self, columns: set[str], functions: dict[str, Function], prefix: str) -> None:
+        self.columns, self.functions, self.prefix = columns, functions, prefix
+        self.stages: list[tuple[str, pl.Expr]] = []
+        self.used: set[str] = set()
+
+    def rewrite(self, tokens: Sequence[tuple[str, str]], sql: str) -> str:
+        out: list[str] = []
+        i = 0
+        while i < len(tokens):
+            kind, word = tokens[i]
+            called = i + 1 < len(tokens) and tokens[i + 1][1] == "("
+            if kind == "name":
+                upper = word.upper()
+                if called and upper in self.functions:
+                    arguments, i = _arguments(tokens, i + 1, sql)
+                    out.append(self._macro(upper, arguments, sql))
+                    continue
+                out.append(self._name(word, upper, called, tokens, i, sql))
+            elif kind == "quoted":
+                out.append(self._column(word[1:-1], sql))
+            else:
+                out.append(word)
+            i += 1
+        return " ".join(out)
+
+    def _macro(self, name: str, arguments: list[list[tuple[str, str]]], sql: str) -> str:
+        compiled = []
+        for argument in arguments:
+            text = self.rewrite(argument, sql)
+            compiled.append(pl.sql_expr(text))
+        column = f"{self.prefix}{len(self.stages)}"
+        try:
+            self.stages.append((column, self.functions[name](*compiled)))
+        except TypeError as error:
+            raise RefusedExpression(f"{sql!r}: {name}: {error}") from None
+        return f'"{column}"'
+
+    def _name(self, word: str, upper: str, called: bool, tokens: Sequence[tuple[str, str]], i: int, sql: str) -> str:
+        if upper in _FUNCTIONS and called:
+            return upper
+        if word in self.columns:
+            return self._column(word, sql)
+        if upper in _KEYWORDS:
+            if upper == "FROM" and (i == 0 or tokens[i - 1][1].upper() != "DISTINCT"):
+                raise RefusedExpression(f"{sql!r}: FROM is not allowed")
+            return upper
+        if called:
+            raise RefusedExpression(f"{sql!r}: the function {word} is not on the list")
+        raise RefusedExpression(f"{sql!r}: there is no column {word!r}")
+
+    def _column(self, name: str, sql: str) -> str:
+        if name not in self.columns:
+            raise RefusedExpression(f"{sql!r}: there is no column {name!r}")
+        self.used.add(name)
+        return f'"{name}"'
+
+
+def _arguments(tokens: Sequence[tuple[str, str]], start: int, sql: str) -> tuple[list[list[tuple[str, str]]], int]:
+    depth, current, out = 0, list[tuple[str, str]](), list[list[tuple[str, str]]]()
+    for i in range(start, len(tokens)):
+        word = tokens[i][1]
+        if word == "(":
+            depth += 1
+            if depth == 1:
+                continue
+        if word == ")":
+            depth -= 1
+            if depth == 0:
+                if current:
+                    out.append(current)
+                return out, i + 1
+        if word == "," and depth == 1:
+            out.append(current)
+            current = []
+        else:
+            current.append(tokens[i])
+    raise RefusedExpression(f"{sql!r}: a bracket is not closed")
+
+
+def _days(a: pl.Expr, b: pl.Expr) -> pl.Expr:
+    return (a - b).dt.total_days().cast(pl.Int64)
+
+
+def _months(a: pl.Expr, b: pl.Expr) -> pl.Expr:
+    whole = (a.dt.year().cast(pl.Int64) - b.dt.year().cast(pl.Int64)) * 12 + a.dt.month().cast(pl.Int64) - b.dt.month().cast(pl.Int64)
+    short = (a.dt.day() < b.dt.day()) & (a != a.dt.month_end())
+    return whole - short.cast(pl.Int64)
+
+
+def _half_up(n: pl.Expr, d: pl.Expr) -> pl.Expr:
+    n, d = n.cast(pl.Int128), d.cast(pl.Int128)
+    two = pl.lit(2, pl.Int64).cast(pl.Int128)
+    whole = (n.abs() * two + d.abs()) // (d.abs() * two)
+    negative = (n < 0) != (d < 0)
+    return pl.when(d == 0).then(None).when(negative).then(-whole).otherwise(whole).cast(pl.Int64)
+
+
+def _share(amount: pl.Expr, percent: pl.Expr) -> pl.Expr:
+    return _half_up(amount.cast(pl.Int128) * percent.cast(pl.Int128), pl.lit(10**9, pl.Int64))
+
+
+MACROS: dict[str, Function] = {
+    "DAYS": _days,
+    "MONTHS": _months,
+    "HALF_UP": _half_up,
+    "PERCENT_OF": lambda percent, amount: _share(amount, percent),
+    "ADD_DAYS": lambda d, n: d + pl.duration(days=n),
+    "LENGTH": lambda t: t.str.len_chars().cast(pl.Int64),
+    "OCTET_LENGTH": lambda t: t.str.len_bytes().cast(pl.Int64),
+    "YEAR": lambda d: d.dt.year().cast(pl.Int64),
+    "MONTH": lambda d: d.dt.month().cast(pl.Int64),
+    "DAY": lambda d: d.dt.day().cast(pl.Int64),
+    "MONTH_END": lambda d: d.dt.month_end(),
+    "MONTH_START": lambda d: d.dt.month_start(),
+    "INT": lambda t: t.cast(pl.Int64, strict=False),
+}

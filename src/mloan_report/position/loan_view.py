@@ -1,0 +1,119 @@
+"""The loan view: one row a loan with everything that rules, regimes and layouts may name.
+
+The loan's own columns; the borrower's as ``borrower_*``; the branch's as ``branch_*``; the position's under their own
+names (the loan table's status is ``given_status``); sums of its security; what restructurings say.
+"""
+
+from __future__ import annotations
+
+from datetime import date
+
+import polars as pl
+
+from mloan_report.portfolio import Portfolio
+from mloan_report.portfolio.typing import ROW
+from mloan_report.position.position import Positions
+
+
+def loan_view(portfolio: Portfolio, positions: Positions, known_at: date | None = None) -> pl.DataFrame:
+    """One row for each row of ``positions.loans``, in the order borrower_id, loan_id, as_of (bytes)."""
+    loans = portfolio.table("loans").rename({"status": "given_status"}).drop(ROW, "currency_code")
+    borrowers = portfolio.table("borrowers").drop(ROW)
+    borrowers = borrowers.rename({c: f"borrower_{c}" for c in borrowers.columns if c != "borrower_id"})
+    branches = portfolio.table("branches").drop(ROW)
+    branches = branches.rename({c: f"branch_{c}" for c in branches.columns if c != "branch_id"})
+    view = (
+        positions.loans.join(loans.unique("loan_id", keep="first", maintain_order=True), on="loan_id", how="left", maintain_order="left")
+        .join(borrowers.unique("borrower_id", keep="first", maintain_order=True), on="borrower_id", how="left", maintain_order="left")
+        .join(branches.unique("branch_id", keep="first", maintain_order=True), on="branch_id", how="left", maintain_order="left")
+    )
+    for block in (_security(portfolio, positions), _restructured(portfolio, positions, known_at), _refinances(portfolio), _bankrupt(portfolio, positions)):
+        view = view.join(block, on=[c for c in ("loan_id", "as_of") if c in block.columns], how="left", maintain_order="left")
+    return view.with_columns(
+        pl.col("collateral_value", "guarantors", "times_restructured").fill_null(0),
+        pl.col("restructured", "in_probation", "refinances", "borrower_bankrupt").fill_null(False),
+        region_code=pl.coalesce("use_region_code", "borrower_region_code"),
+        rate_band=_rate_band(),
+        size_band=_size_band(),
+        term_months=_term_months(),
+        days_past_due_band=_days_band(),
+        vintage_month=pl.col("disbursed_on").dt.to_string("%Y-%m"),
+    ).sort("borrower_id", "loan_id", "as_of", nulls_last=True)
+
+
+def _security(portfolio: Portfolio, positions: Positions) -> pl.DataFrame:
+    """Value of the collateral allocated to each loan (in the loan's currency), and how many guarantors stand on as_of."""
+    links = portfolio.table("collateral_links").join(
+        portfolio.table("collateral").select("collateral_id", "value", "status"), on="collateral_id", how="left", maintain_order="left"
+    ).filter(~pl.col("status").is_in(["released", "sold"]).fill_null(False))
+    values = links.group_by("loan_id").agg(collateral_value=pl.col("allocated_value").fill_null(pl.col("value")).sum())
+    parties = portfolio.table("loan_parties").filter(pl.col("role") == "guarantor").join(
+        positions.loans.select("loan_id", "as_of"), on="loan_id", how="inner"
+    ).filter(
+        (pl.col("from_on").is_null() | (pl.col("from_on") <= pl.col("as_of"))) & (pl.col("released_on").is_null() | (pl.col("released_on") > pl.col("as_of")))
+    )
+    standing = parties.group_by("loan_id", "as_of").agg(guarantors=pl.len().cast(pl.Int64))
+    keys = positions.loans.select("loan_id", "as_of")
+    return keys.join(values, on="loan_id", how="left").join(standing, on=["loan_id", "as_of"], how="left")
+
+
+def _restructured(portfolio: Portfolio, positions: Positions, known_at: date | None) -> pl.DataFrame:
+    events = portfolio.table("restructurings").join(positions.loans.select("loan_id", "as_of"), on="loan_id", how="inner").filter(
+        pl.col("agreed_on") <= pl.col("as_of")
+    )
+    if known_at is not None:
+        events = events.filter(pl.col("booked_on").fill_null(pl.col("agreed_on")) <= known_at)
+    hard = pl.col("financial_difficulty").fill_null(False)
+    watched = hard & (pl.col("cured_on").is_null() | (pl.col("cured_on") > pl.col("as_of"))) & (
+        pl.col("probation_until").fill_null(pl.col("agreed_on").dt.offset_by("1y")) >= pl.col("as_of")
+    )
+    return events.sort("loan_id", "agreed_on", "number").group_by("loan_id", "as_of", maintain_order=True).agg(
+        times_restructured=hard.sum().cast(pl.Int64),
+        restructured=hard.any(),
+        in_probation=watched.any(),
+        category_before=pl.col("category_before").filter(hard).last(),
+        restructured_on=pl.col("agreed_on").filter(hard).max(),
+        extended_on=pl.col("agreed_on").filter(pl.col("kind") == "term").max(),
+        restructuring_kind=pl.col("kind").last(),
+    )
+
+
+def _bankrupt(portfolio: Portfolio, positions: Positions) -> pl.DataFrame:
+    events = portfolio.table("party_events").filter(pl.col("kind").is_in(["bankruptcy_filed", "bankruptcy_ended"]))
+    loans = portfolio.table("loans").select("loan_id", party_id="borrower_id")
+    dated = events.select("party_id", "kind", "occurred_on").join(loans, on="party_id", how="inner").join(
+        positions.loans.select("loan_id", "as_of"), on="loan_id", how="inner"
+    ).filter(pl.col("occurred_on") <= pl.col("as_of"))
+    return dated.sort("occurred_on").group_by("loan_id", "as_of", maintain_order=True).agg(
+        borrower_bankrupt=pl.col("kind").last() == "bankruptcy_filed"
+    )
+
+
+def _refinances(portfolio: Portfolio) -> pl.DataFrame:
+    rows = portfolio.table("disbursements").filter(pl.col("refinanced_loan_id").is_not_null())
+    return rows.group_by("loan_id").agg(refinances=pl.lit(True))
+
+
+def _band(value: pl.Expr, edges: list[tuple[int, str]], last: str) -> pl.Expr:
+    out: pl.Expr = pl.lit(last)
+    for upper, name in reversed(edges):
+        out = pl.when(value <= upper).then(pl.lit(name)).otherwise(out)
+    return pl.when(value.is_not_null()).then(out)
+
+
+def _rate_band() -> pl.Expr:
+    ten = 10 * 10**7
+    return _band(pl.col("current_rate_pct"), [(ten, "0-10%"), (2 * ten, "10-20%"), (24 * 10**7, "20-24%"), (36 * 10**7, "24-36%")], "over 36%")
+
+
+def _size_band() -> pl.Expr:
+    return _band(pl.col("principal"), [(10**5, "to 1000"), (10**6, "1001-10000"), (5 * 10**6, "10001-50000"), (2 * 10**7, "50001-200000")], "over 200000")
+
+
+def _term_months() -> pl.Expr:
+    end, start = pl.col("matures_on"), pl.col("disbursed_on")
+    return (end.dt.year().cast(pl.Int64) - start.dt.year().cast(pl.Int64)) * 12 + end.dt.month().cast(pl.Int64) - start.dt.month().cast(pl.Int64)
+
+
+def _days_band() -> pl.Expr:
+    return _band(pl.col("days_past_due"), [(0, "0"), (30, "1-30"), (60, "31-60"), (90, "61-90"), (180, "91-180"), (360, "181-360")], "over 360")
