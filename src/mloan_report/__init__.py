@@ -25,7 +25,7 @@ _PUBLIC = {
     "ratios": "mloan_report.measures",
     "read_portfolio": "mloan_report.portfolio",
     "scope": "mloan_report.filing",
-    "validate": "mloan_report.checks",
+    "validate": "mloan_report.filing",
     "work_out": "mloan_report.position",
     "write_portfolio": "mloan_report.portfolio",
 }
@@ -33,7 +33,7 @@ _PUBLIC = {
 __all__ = ["__version__", *sorted(_PUBLIC)]
 
 if TYPE_CHECKING:
-    from mloan_report.checks import validate as validate
+    from mloan_report.filing import validate as validate
     from mloan_report.filing import build as build
     from mloan_report.filing import check_files as check_files
     from mloan_report.filing import gaps as gaps

@@ -15,6 +15,7 @@ import polars as pl
 from mloan_report.measures.provision import ProvisionTable
 from mloan_report.measures.regime import Band, Regime, RefusedRegime
 from mloan_report.portfolio import Portfolio
+from mloan_report.portfolio.rounding import percent_of
 from mloan_report.portfolio.sql import compile_sql, condition, evaluate_one
 
 NOT_COVERED = "the regime does not cover this loan"
@@ -182,20 +183,12 @@ def _with_provision(done: pl.DataFrame, regime: Regime, table: ProvisionTable | 
     done = done.with_columns(
         provision_pct=rate, provision_own_pct=own_rate, provision_base=evaluate_one(done, compile_sql(base, done.columns)).fill_null(0).cast(pl.Int64)
     )
-    specific = _percent_of(pl.col("provision_base"), pl.col("provision_pct"))
-    general_part = _percent_of(pl.col("provision_base"), pl.lit(general, pl.Int64))
+    specific = percent_of(pl.col("provision_base"), pl.col("provision_pct"))
+    general_part = percent_of(pl.col("provision_base"), pl.lit(general, pl.Int64))
     return done.with_columns(
         provision=specific + general_part,
         provision_reason=pl.when(pl.col("category").is_null()).then(pl.col("not_classified")).otherwise(pl.lit(why, pl.String)),
     )
-
-
-def _percent_of(amount: pl.Expr, percent: pl.Expr) -> pl.Expr:
-    """percent (10^-7) of an amount, rounded half up to the minor unit, per loan."""
-    billion = pl.lit(10**9, pl.Int64).cast(pl.Int128)
-    product = amount.cast(pl.Int128) * percent.cast(pl.Int128)
-    two = pl.lit(2, pl.Int64).cast(pl.Int128)
-    return ((product * two + billion) // (billion * two)).cast(pl.Int64)
 
 
 def _band_rate(regime: Regime, rank_column: str) -> pl.Expr:

@@ -25,6 +25,7 @@ from mloan_report.measures.regime import CERTAINTIES, RefusedRegime
 from mloan_report.model.currency import minor_digits
 from mloan_report.model.grammar import from_minor
 from mloan_report.portfolio import Portfolio
+from mloan_report.portfolio.rounding import percent_of
 from mloan_report.portfolio.sql import compile_sql, condition, evaluate_one
 
 _EXACT = Context(prec=60, rounding=ROUND_HALF_UP)
@@ -138,8 +139,8 @@ def _book(view: pl.DataFrame, portfolio: Portfolio, classified: Classified | Non
     share = pl.col("own_share_pct")
     book = book.with_columns(
         own_overdue_principal=pl.when(share == 100 * 10**7).then("overdue_principal").otherwise(
-            (pl.col("overdue_principal").cast(pl.Int128) * share.cast(pl.Int128) * 2 + 10**9) // (2 * 10**9)
-        ).cast(pl.Int64)
+            percent_of(pl.col("overdue_principal"), share)
+        )
     )
     return book.with_columns(person=people(portfolio, book), group=group_column(portfolio, book))
 

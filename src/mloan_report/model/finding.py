@@ -40,7 +40,8 @@ class Finding:
     """One defect: where it is, what is wrong, why, and what to do.
 
     ``value`` is already masked when it is personal. ``row`` is the line of a text file or the row of a table (the header
-    is row 1). ``key`` identifies the row: parts joined by ``|``.
+    is row 1). ``key`` identifies the row: parts joined by ``|``. ``loans`` are the loans that a record about a person or a
+    thing rests on.
     """
 
     code: str
@@ -54,6 +55,7 @@ class Finding:
     file: str | None = None
     row: int | None = None
     loan_id: str | None = None
+    loans: tuple[str, ...] = ()
     fix: str = ""
     source: str = ""
 
@@ -67,7 +69,7 @@ class Finding:
         return replace(self, severity=severity)
 
 
-_PLACES = {"table", "key", "field", "value", "file", "row", "loan_id"}
+_PLACES = {"table", "key", "field", "value", "file", "row", "loan_id", "loans"}
 
 
 class _Missing(dict[str, Any]):

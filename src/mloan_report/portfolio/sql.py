@@ -14,6 +14,8 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from mloan_report.portfolio.rounding import half_up, percent_of
+
 Function = Callable[..., pl.Expr]
 
 _TOKEN = re.compile(
@@ -194,23 +196,11 @@ def _months(a: pl.Expr, b: pl.Expr) -> pl.Expr:
     return whole - short.cast(pl.Int64)
 
 
-def _half_up(n: pl.Expr, d: pl.Expr) -> pl.Expr:
-    n, d = n.cast(pl.Int128), d.cast(pl.Int128)
-    two = pl.lit(2, pl.Int64).cast(pl.Int128)
-    whole = (n.abs() * two + d.abs()) // (d.abs() * two)
-    negative = (n < 0) != (d < 0)
-    return pl.when(d == 0).then(None).when(negative).then(-whole).otherwise(whole).cast(pl.Int64)
-
-
-def _share(amount: pl.Expr, percent: pl.Expr) -> pl.Expr:
-    return _half_up(amount.cast(pl.Int128) * percent.cast(pl.Int128), pl.lit(10**9, pl.Int64))
-
-
 MACROS: dict[str, Function] = {
     "DAYS": _days,
     "MONTHS": _months,
-    "HALF_UP": _half_up,
-    "PERCENT_OF": lambda percent, amount: _share(amount, percent),
+    "HALF_UP": half_up,
+    "PERCENT_OF": lambda percent, amount: percent_of(amount, percent),
     "ADD_DAYS": lambda d, n: d + pl.duration(days=n),
     "LENGTH": lambda t: t.str.len_chars().cast(pl.Int64),
     "OCTET_LENGTH": lambda t: t.str.len_bytes().cast(pl.Int64),

@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import polars as pl
 
+from mloan_report.portfolio.rounding import half_up
 from mloan_report.position.in_force import Question, visible
-from mloan_report.position.interest import half_up
 
 FULL_SHARE = 100 * 10**7
 """100 % in the model's rate unit."""

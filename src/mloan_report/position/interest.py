@@ -10,6 +10,7 @@ from datetime import date
 
 import polars as pl
 
+from mloan_report.portfolio.rounding import half_up
 from mloan_report.position.in_force import Question, visible
 
 DEFAULT_DAY_COUNT = "ACT/360"
@@ -64,13 +65,6 @@ def accrue(claims: pl.DataFrame, steps: pl.DataFrame, movements: pl.DataFrame, w
         accrued_interest=half_up(pl.col("earned"), divisor),
         suspended_interest=half_up(pl.col("held"), divisor),
     )
-
-
-def half_up(numerator: pl.Expr, divisor: pl.Expr) -> pl.Expr:
-    """numerator / divisor rounded half up to a whole number, in integers; both Int128, the divisor positive."""
-    two = pl.lit(2, pl.Int64).cast(pl.Int128)
-    whole = (numerator.abs() * two + divisor) // (divisor * two)
-    return pl.when(numerator < 0).then(-whole).otherwise(whole).cast(pl.Int64)
 
 
 def day_count(start: pl.Expr, end: pl.Expr, convention: pl.Expr) -> pl.Expr:

@@ -1,0 +1,9 @@
+"""Checks of a portfolio: rules, the engine that runs them, and the forms in which findings are shown."""
+
+from __future__ import annotations
+
+from mloan_report.checks.engine import Book, Checked, all_rules, registry, run_checks
+from mloan_report.checks.findings import finding_as_dict
+from mloan_report.checks.quality import ColumnQuality, data_quality
+
+__all__ = ["Book", "Checked", "ColumnQuality", "all_rules", "data_quality", "finding_as_dict", "registry", "run_checks"]

@@ -1,0 +1,151 @@
+"""The engine of portfolio checks: rules found in their folder, run over typed frames, selected by id, severities set by a file.
+
+A rule is a function in a module of checks/rules, marked ``@check(Rule(...))``; a new rule is a new function or a new file
+there, nothing else. It gets a :class:`Book` and gives the rows that break it.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Callable, Iterable, Mapping, Sequence
+import dataclasses
+from dataclasses import dataclass
+from datetime import date
+from functools import cache
+from typing import Any
+
+import polars as pl
+
+from mloan_report.model import fields_of, table_models
+from mloan_report.model.finding import Finding, Rule, Severity
+from mloan_report.model.masking import mask
+from mloan_report.portfolio import Portfolio
+from mloan_report.portfolio.shape_rules import SHAPE_RULES
+from mloan_report.portfolio.typing import ROW
+
+
+@dataclass(frozen=True)
+class Broken:
+    """Rows of a table that break a rule: ``rows`` with the table's columns and ``_row``; ``field`` is where to look;
+    ``args`` names columns of ``rows`` for the message.
+    """
+
+    table: str
+    rows: pl.DataFrame
+    field: str | None = None
+    args: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Book:
+    """What a rule looks at: the portfolio, the date, and (where it was worked out) the position of each loan."""
+
+    portfolio: Portfolio
+    as_of: date
+    known_at: date | None = None
+    position: pl.DataFrame | None = None
+
+    def table(self, name: str) -> pl.DataFrame:
+        """The typed frame of a table."""
+        return self.portfolio.table(name)
+
+
+Check = Callable[[Book], Iterable[Broken] | None]
+
+
+@dataclass(frozen=True)
+class RegisteredCheck:
+    """A rule with its function. ``needs_position`` rules are not run without one."""
+
+    rule: Rule
+    function: Check
+    needs_position: bool
+
+
+_REGISTRY: dict[str, RegisteredCheck] = {}
+
+
+def check(rule: Rule, *, needs_position: bool = False) -> Callable[[Check], Check]:
+    """Registers a function as the check of *rule*; two rules of one id are refused."""
+
+    def register(function: Check) -> Check:
+        if rule.id in _REGISTRY and _REGISTRY[rule.id].function.__qualname__ != function.__qualname__:
+            raise ValueError(f"rule {rule.id} stands twice")
+        _REGISTRY[rule.id] = RegisteredCheck(rule, function, needs_position)
+        return function
+
+    return register
+
+
+@cache
+def registry() -> dict[str, RegisteredCheck]:
+    """Every check, by id, from all modules of checks/rules."""
+    package = importlib.import_module("mloan_report.checks.rules")
+    for module in sorted(m.name for m in pkgutil.iter_modules(package.__path__)):
+        importlib.import_module(f"mloan_report.checks.rules.{module}")
+    return dict(sorted(_REGISTRY.items()))
+
+
+def all_rules() -> dict[str, Rule]:
+    """Documentation of every portfolio rule, those of table shape included."""
+    return {**SHAPE_RULES, **{c.rule.id: c.rule for c in registry().values()}}
+
+
+@dataclass
+class Checked:
+    """What a run of checks gave: findings in order of rule and row, and the rules not run with the reason."""
+
+    findings: list[Finding]
+    not_run: dict[str, str]
+
+
+def run_checks(
+    book: Book, select: Sequence[str] = (), ignore: Sequence[str] = (), severities: Mapping[str, Severity] | None = None
+) -> Checked:
+    """Runs every rule whose id begins with one of *select* (all where empty) and none of *ignore*; *severities* override by
+    id prefix, the longest first. The findings of reading the portfolio come along, under the same selection.
+    """
+    chosen = lambda code: (not select or any(code.startswith(s) for s in select)) and not any(code.startswith(s) for s in ignore)  # noqa: E731
+    out = Checked([f for f in book.portfolio.findings if chosen(f.code)], {})
+    for registered in registry().values():
+        rule = registered.rule
+        if not chosen(rule.id):
+            continue
+        if registered.needs_position and book.position is None:
+            out.not_run[rule.id] = "needs the position of the loans"
+            continue
+        for broken in registered.function(book) or ():
+            out.findings.extend(_findings(rule, broken, book.portfolio))
+    out.findings = [_with_severity(f, severities or {}) for f in out.findings]
+    return out
+
+
+def _with_severity(finding: Finding, severities: Mapping[str, Severity]) -> Finding:
+    fitting = sorted((p for p in severities if finding.code.startswith(p)), key=len)
+    return finding.with_severity(severities[fitting[-1]]) if fitting else finding
+
+
+def _findings(rule: Rule, broken: Broken, portfolio: Portfolio) -> list[Finding]:
+    if broken.rows.height == 0:
+        return []
+    model = table_models().get(broken.table)
+    fields = fields_of(model) if model else {}
+    key = [k for k in (model.KEY if model else ()) if k in broken.rows.columns]
+    out = []
+    pii = {name: f.column.pii for name, f in fields.items()}
+    for row in broken.rows.iter_rows(named=True):
+        value = row.get(broken.field) if broken.field else None
+        args = {n: mask(_text(row.get(c)), pii.get(c)) for n, c in broken.args.items()}
+        out.append(
+            rule.finding(
+                table=broken.table, file=portfolio.files.get(broken.table), row=row.get(ROW), field=broken.field,
+                key="|".join(mask(_text(row[k]), pii.get(k)) or "" for k in key), value=mask(_text(value), pii.get(broken.field or "")),
+                loan_id=row.get("loan_id"), **args,
+            )
+        )
+    return out
+
+
+def _text(value: Any) -> str | None:
+    return None if value is None else str(value)

@@ -1,0 +1,209 @@
+"""Files around records: one XML document a record kind, or a header line and one record a line.
+
+Writing gives each file's name and content in slices; reading gives records, the file's own facts (header, name) and the
+defects of its structure.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from mloan_report.layout import RecordLayout, RecordSet
+from mloan_report.layout.xml_reader import StructureDefect, forbidden_markup, peek, read_document, read_lines
+from mloan_report.layout.xml_writer import record_texts
+from mloan_report.packs import Pack
+
+
+@dataclass(frozen=True)
+class WrittenFile:
+    """A file that was written: name, record kind, how many records and bytes."""
+
+    name: str
+    record: str
+    records: int
+    size: int
+
+
+@dataclass
+class ReadFile:
+    """A file as read: its records (None where nothing could be read), facts of name and header, and structure defects."""
+
+    path: Path
+    record: str | None
+    records: RecordSet | None
+    facts: dict[str, Any] = field(default_factory=dict)
+    defects: list[StructureDefect] = field(default_factory=list)
+
+
+def write_files(pack: Pack, records: Mapping[str, RecordSet], folder: Path, settings: Mapping[str, str | None], made_at: datetime) -> list[WrittenFile]:
+    """Writes the files of *records* into *folder*, in the pack's order; a record kind without records has no file."""
+    out: list[WrittenFile] = []
+    for layout in pack.records():
+        made = records.get(layout.name)
+        if made is None or made.height == 0:
+            continue
+        if pack.envelope["kind"] == "document":
+            out.append(_write_document(pack, made, folder))
+        else:
+            out.extend(_write_lines(pack, made, folder, settings, made_at))
+    return out
+
+
+def _write_document(pack: Pack, made: RecordSet, folder: Path) -> WrittenFile:
+    envelope = pack.envelope
+    name = envelope["file"].format(record=made.layout.name)
+    namespace = envelope["namespace"].format(record=made.layout.name)
+    path = folder / name
+    with path.open("wb") as stream:
+        stream.write(
+            f'<?xml version="1.0" encoding="UTF-8"?>\n<{envelope["root"]} xmlns="{namespace}" xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance">\n'.encode()
+        )
+        for texts in record_texts(made):
+            stream.write(("\n".join(texts.to_list()) + "\n").encode("utf-8"))
+        stream.write(f"</{envelope['root']}>\n".encode())
+    return WrittenFile(name, made.layout.name, made.height, path.stat().st_size)
+
+
+def _write_lines(pack: Pack, made: RecordSet, folder: Path, settings: Mapping[str, str | None], made_at: datetime) -> list[WrittenFile]:
+    envelope = pack.envelope
+    most = int(settings.get(envelope["max_records_setting"]) or envelope["max_records"])
+    root = envelope["root"]
+    out: list[WrittenFile] = []
+    texts = [t for s in record_texts(made) for t in s.to_list()]
+    for serial, start in enumerate(range(0, len(texts), most), start=1):
+        part = texts[start : start + most]
+        if serial > 999:
+            raise ValueError(f"{pack.id}: more than 999 files of {made.layout.name} in one filing")
+        values = header_values(pack, made.layout.name, settings, made_at, serial, len(part))
+        name = envelope["file"].format(**values)
+        path = folder / name
+        with path.open("wb") as stream:
+            stream.write((envelope["header"].format(**values) + "\n").encode("utf-8"))
+            for text in part:
+                stream.write(f"<{root}>{text}</{root}>\n".encode())
+        out.append(WrittenFile(name, made.layout.name, len(part), path.stat().st_size))
+    return out
+
+
+def header_values(pack: Pack, record: str, settings: Mapping[str, str | None], made_at: datetime, serial: int, count: int) -> dict[str, Any]:
+    """What file names and headers are filled with."""
+    templates = pack.envelope.get("templates", {})
+    template = templates.get(record, "")
+    return {
+        "record": record, "made_at": made_at, "serial": serial, "count": count,
+        "template": (settings.get(template) or "") if template else "  ",
+        **{n: v or "" for n, v in settings.items()},
+    }
+
+
+def recognise(pack: Pack, path: Path) -> str | None:
+    """The record kind of a file, by its content first and its name second; None when it is not this pack's."""
+    head = peek(path)
+    envelope = pack.envelope
+    if envelope["kind"] == "document":
+        text = head.decode("utf-8", "replace")
+        for layout in pack.records():
+            if envelope["namespace"].format(record=layout.name) + '"' in text:
+                return layout.name
+        if path.stem in {r.name for r in pack.records()} and path.suffix == ".xml":
+            return path.stem
+        return None
+    match = re.match(envelope["header_pattern"].encode(), head.split(b"\n", 1)[0])
+    if match and match.group("record").decode() in {r.name for r in pack.records()}:
+        return match.group("record").decode()
+    named = re.match(envelope["name_pattern"], path.name)
+    return named.group("record") if named and named.group("record") in {r.name for r in pack.records()} else None
+
+
+def read_file(pack: Pack, path: Path, record: str | None) -> ReadFile:
+    """One file, whoever made it; nothing escapes as a trace."""
+    out = ReadFile(path, record, None)
+    layout = next((r for r in pack.records() if r.name == record), None)
+    if layout is None:
+        out.defects.append(StructureDefect("root", 1, None, path.name, "is not a file of this format"))
+        return out
+    if pack.envelope["kind"] == "document":
+        return _read_document(pack, path, layout, out)
+    return _read_lines(pack, path, layout, out)
+
+
+def _read_document(pack: Pack, path: Path, layout: RecordLayout, out: ReadFile) -> ReadFile:
+    if markup := forbidden_markup(peek(path, 65536)):
+        out.defects.append(StructureDefect("forbidden", 1, None, markup, "is never read: a file with a DTD or entities is refused"))
+        return out
+    bad = _not_utf8(path)
+    if bad is not None:
+        out.defects.append(StructureDefect("encoding", bad, None, "", "is not UTF-8"))
+        return out
+    with path.open("rb") as stream:
+        collector, defects = read_document(stream, layout, pack.envelope["namespace"].format(record=layout.name), pack.envelope["root"])
+    out.defects = defects + collector.all_defects()
+    out.records = collector.record_set(path.name)
+    return out
+
+
+def _not_utf8(path: Path) -> int | None:
+    """The line of the first byte that is not UTF-8, or None."""
+    with path.open("rb") as stream:
+        for number, line in enumerate(stream, start=1):
+            try:
+                line.decode("utf-8")
+            except UnicodeDecodeError:
+                return number
+    return None
+
+
+def _read_lines(pack: Pack, path: Path, layout: RecordLayout, out: ReadFile) -> ReadFile:
+    if (bad := _not_utf8(path)) is not None:
+        out.defects.append(StructureDefect("encoding", bad, None, "", "is not UTF-8"))
+        return out
+    named = re.match(pack.envelope["name_pattern"] + "$", path.name)
+    out.facts |= {f"name_{k}": v for k, v in named.groupdict().items()} if named else {"name_record": None}
+    with path.open("rb") as stream:
+        first = stream.readline().rstrip(b"\n")
+        header = re.match(pack.envelope["header_pattern"] + "$", first.decode("utf-8"))
+        out.facts |= {f"header_{k}": v for k, v in header.groupdict().items()} if header else {"header_record": None}
+        out.facts["header_length"] = len(first)
+        lines = _body(stream)
+        collector, defects = read_lines(lines, layout, pack.envelope["root"])
+    out.facts["lines"] = len(collector.lines) + sum(1 for d in defects if d.kind in ("unreadable", "root", "forbidden"))
+    out.defects += defects + collector.all_defects()
+    out.records = collector.record_set(path.name)
+    return out
+
+
+def _body(stream: Any) -> Iterator[tuple[int, bytes]]:
+    for number, raw in enumerate(stream, start=2):
+        line = raw.rstrip(b"\n")
+        if line:
+            yield number, line
+
+
+def joined(parts: list[RecordSet]) -> RecordSet:
+    """Several files of one kind as one set of records, row numbers made unique."""
+    if len(parts) == 1:
+        return parts[0]
+    layout = parts[0].layout
+    offset, typed, text, state, lines, files = 0, [], [], [], [], []
+    groups: dict[str, list[RecordSet]] = {}
+    for part in parts:
+        typed.append(part.typed.with_columns(pl.col("_record") + offset))
+        text.append(part.text)
+        state.append(part.state)
+        lines.append(part.lines if part.lines is not None else pl.Series([None] * part.height, dtype=pl.UInt32))
+        files.append(part.files if part.files is not None else pl.Series([None] * part.height, dtype=pl.String))
+        for path, group in part.groups.items():
+            groups.setdefault(path, []).append(RecordSet(group.layout, group.typed.with_columns(pl.col("_record") + offset), group.text, group.state))
+        offset += part.height
+    whole = {
+        path: RecordSet(g[0].layout, pl.concat([x.typed for x in g]), pl.concat([x.text for x in g]), pl.concat([x.state for x in g]))
+        for path, g in groups.items()
+    }
+    return RecordSet(layout, pl.concat(typed), pl.concat(text), pl.concat(state), whole, pl.concat(lines), pl.concat(files))

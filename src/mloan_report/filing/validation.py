@@ -1,0 +1,21 @@
+"""The portfolio's own checks with the position worked out, so that those that compare figures can run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import date
+
+from mloan_report.checks import Book, Checked, run_checks
+from mloan_report.model.finding import Severity
+from mloan_report.portfolio import Portfolio
+from mloan_report.position import work_out
+
+
+def validate(
+    portfolio: Portfolio, as_of: date | None = None, known_at: date | None = None, *, select: Sequence[str] = (), ignore: Sequence[str] = (),
+    severities: Mapping[str, Severity] | None = None,
+) -> Checked:
+    """All checks on *as_of* (default: the latest date in the data)."""
+    day = as_of or portfolio.latest_date() or date.today()
+    position = work_out(portfolio, day, known_at, history_months=0).loans if portfolio.has("loans") else None
+    return run_checks(Book(portfolio, day, known_at, position), select, ignore, severities)

@@ -1,0 +1,408 @@
+"""Rules of a record format as data: what a layout implies, and what rules/*.toml says.
+
+Three values: true = violated, false = passed, null = not judged (counted and shown). A rule about another record, or about
+a file that was not given, is not run. Type, length, code list, presence and structure come from the layout under the codes
+that the pack names; they are never written twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import polars as pl
+
+from mloan_report.layout.definition import CodeList, LayoutField, Lookup, RecordLayout, RefusedLayout
+from mloan_report.layout.records import ABSENT, EMPTY, NIL, ROWNUM, VALUE, RecordSet, with_lookup
+from mloan_report.model.finding import Finding, Rule, Severity
+from mloan_report.model.masking import mask
+from mloan_report.portfolio.sql import Function, RefusedExpression, compile_sql, condition, evaluate_one
+
+
+@dataclass(frozen=True)
+class RefersTo:
+    """The key of a record must stand in another record."""
+
+    record: str
+    on: tuple[str, ...]
+    their: tuple[str, ...]
+    where: str | None = None
+
+
+@dataclass(frozen=True)
+class RecordRule:
+    """One rule of a pack."""
+
+    id: str
+    number: str | None
+    severity: Severity
+    records: tuple[str, ...]
+    fields: tuple[str, ...]
+    message: str
+    why: str
+    fix: str
+    source: str
+    certainty: str
+    violated_if: str | None = None
+    when: str | None = None
+    group: str | None = None
+    unique: tuple[str, ...] = ()
+    refers_to: RefersTo | None = None
+    lookups: tuple[Lookup, ...] = ()
+    needs: tuple[str, ...] = ()
+    for_each: tuple[str, ...] = ()
+    offline: bool = True
+
+    @property
+    def rule(self) -> Rule:
+        """Its documentation as a rule like any other."""
+        title = self.message.split(": ", 1)[-1]
+        return Rule(self.id, self.severity, title, self.message, self.why, self.fix, self.source, self.certainty)
+
+
+@dataclass
+class RuleRun:
+    """What a run of rules gave: findings, how many rows each rule could not judge, and the rules not run with the reason."""
+
+    findings: list[Finding] = field(default_factory=list)
+    not_judged: dict[str, int] = field(default_factory=dict)
+    not_run: dict[str, str] = field(default_factory=dict)
+    run: set[str] = field(default_factory=set)
+
+
+def parse_rules(tables: Iterable[Mapping[str, Any]], file: str) -> list[RecordRule]:
+    """The rules of one TOML file; refused without id, severity, message, fix, source and certainty."""
+    out = []
+    for data in tables:
+        for name in ("id", "severity", "record", "message", "fix", "source", "certainty"):
+            if not data.get(name):
+                raise RefusedLayout(f"{file}: rule {data.get('id', '?')}: {name} is missing")
+        if data["severity"] not in ("error", "warning", "information"):
+            raise RefusedLayout(f"{file}: rule {data['id']}: severity {data['severity']!r}")
+        records = (data["record"],) if isinstance(data["record"], str) else tuple(data["record"])
+        refers = data.get("refers_to")
+        rule = RecordRule(
+            id=data["id"], number=data.get("rule_no"), severity=data["severity"], records=records, fields=tuple(data.get("fields", ())),
+            message=data["message"], why=data.get("why", ""), fix=data["fix"], source=data["source"], certainty=data["certainty"],
+            violated_if=data.get("violated_if"), when=data.get("when"), group=data.get("group"), unique=tuple(data.get("unique", ())),
+            refers_to=RefersTo(refers["record"], tuple(refers["on"]), tuple(refers.get("their", refers["on"])), refers.get("where")) if refers else None,
+            lookups=tuple(
+                Lookup(x["name"], x["record"], tuple(x["on"]), tuple(x.get("their", x["on"])), x["value"], x.get("where")) for x in data.get("lookup", ())
+            ),
+            needs=tuple(data.get("needs", ())), for_each=tuple(data.get("for_each", ())), offline=data.get("offline", True),
+        )
+        out.extend(_expanded(rule))
+    return out
+
+
+def _expanded(rule: RecordRule) -> list[RecordRule]:
+    """``for_each``: the same rule once for each field, {each} standing for its name."""
+    if not rule.for_each:
+        return [rule]
+    return [
+        replace(
+            rule, fields=(name, *rule.fields), message=rule.message.replace("{each}", name), violated_if=(rule.violated_if or "").replace("{each}", name),
+            when=rule.when.replace("{each}", name) if rule.when else None, for_each=(),
+        )
+        for name in rule.for_each
+    ]
+
+
+def run_rules(
+    rules: Sequence[RecordRule], records: Mapping[str, RecordSet], constants: Mapping[str, Any], functions: Mapping[str, Function],
+    missing_records: Mapping[str, str],
+) -> RuleRun:
+    """Runs *rules* over *records*. *constants* become columns (settings ``set_*``, ``as_of``); one that is None makes the
+    rules that need it not run. *missing_records* are record kinds that were not given, with the reason.
+    """
+    out = RuleRun()
+    for rule in rules:
+        if not rule.offline:
+            out.not_run[rule.id] = "needs the recipient's own register"
+            continue
+        unknown = [n for n in rule.needs if constants.get(n) is None]
+        if unknown:
+            out.not_run[rule.id] = f"{', '.join(unknown)} is not known"
+            continue
+        others = {x.record for x in rule.lookups} | ({rule.refers_to.record} if rule.refers_to else set())
+        absent = sorted(o for o in others if o in missing_records)
+        if absent:
+            out.not_run[rule.id] = f"{', '.join(absent)}: {missing_records[absent[0]]}"
+            continue
+        for name in rule.records:
+            if name in records and records[name].height:
+                out.run.add(rule.id)
+                _run_one(rule, records[name], records, constants, functions, out)
+    return out
+
+
+def _run_one(
+    rule: RecordRule, subject: RecordSet, records: Mapping[str, RecordSet], constants: Mapping[str, Any], functions: Mapping[str, Function], out: RuleRun
+) -> None:
+    frame, judged = subject.typed, subject
+    if rule.group:
+        judged = subject.groups[rule.group]
+        parent = subject.typed.drop([c for c in judged.typed.columns if c in subject.typed.columns and c != ROWNUM])
+        frame = judged.typed.join(parent, on=ROWNUM, how="left", maintain_order="left")
+    for lookup in rule.lookups:
+        frame = with_lookup(frame, lookup, records, constants, functions)
+    frame = frame.with_columns([pl.lit(value).alias(name) for name, value in constants.items() if name not in frame.columns])
+    try:
+        violated = _violated(rule, frame, records, functions)
+    except RefusedExpression as error:
+        raise RefusedLayout(f"rule {rule.id} on {subject.layout.name}: {error}") from None
+    nulls = violated.null_count()
+    if nulls:
+        out.not_judged[rule.id] = out.not_judged.get(rule.id, 0) + nulls
+    hits = violated.fill_null(False).arg_true()
+    out.findings.extend(_finding(rule, subject, judged, frame, int(i)) for i in hits.to_list())
+
+
+def _violated(rule: RecordRule, frame: pl.DataFrame, records: Mapping[str, RecordSet], functions: Mapping[str, Function]) -> pl.Series:
+    if rule.unique:
+        key = pl.struct(list(rule.unique))
+        given = pl.any_horizontal([pl.col(c).is_not_null() for c in rule.unique])
+        violated = frame.select((key.is_duplicated() & given & (key.cum_count().over(list(rule.unique)) > 1)).alias("v"))["v"]
+    elif rule.refers_to:
+        target = rule.refers_to
+        if target.record not in records:
+            violated = pl.Series([True]).new_from_index(0, frame.height)
+        else:
+            theirs = records[target.record].typed
+            if target.where:
+                theirs = theirs.filter(condition(theirs, target.where, functions).fill_null(False))
+            known = theirs.select(pl.col(list(target.their))).unique().with_columns(_known=pl.lit(True))
+            joined = frame.join(known, left_on=list(target.on), right_on=list(target.their), how="left", maintain_order="left")
+            violated = joined["_known"].is_null()
+        given = frame.select(pl.all_horizontal([pl.col(c).is_not_null() for c in target.on]).alias("g"))["g"]
+        violated = violated & given
+    else:
+        violated = condition(frame, rule.violated_if or "FALSE", functions)
+    if rule.when:
+        applies = condition(frame, rule.when, functions).fill_null(False)
+        return pl.select(pl.when(applies).then(violated).otherwise(False)).to_series()
+    return violated
+
+
+def _finding(rule: RecordRule, subject: RecordSet, judged: RecordSet, frame: pl.DataFrame, i: int) -> Finding:
+    row = frame.row(i, named=True)
+    parent = int(row[ROWNUM])
+    text = judged.text.row(i, named=True) if judged.text.height == frame.height else {}
+    fields = {f.column: f for f in judged.layout.fields} | {f.column: f for f in subject.layout.fields}
+    shown = {name: _shown(name, fields.get(name), text.get(name, row.get(name))) for name in rule.fields}
+    first = next(iter(rule.fields), None)
+    return rule.rule.finding(
+        table=subject.layout.name, field=first, value=shown.get(first) if first else None, key=record_key(subject, parent), file=_at(subject.files, parent),
+        row=_at(subject.lines, parent), loan_id=row.get("loan_id"), loans=tuple(row.get("_links") or ()), record=subject.layout.name,
+        **{name: value for name, value in shown.items() if name not in ("key", "table", "field", "value", "file", "row")},
+    )
+
+
+def _shown(name: str, layout_field: LayoutField | None, value: Any) -> str:
+    text = "nothing" if value is None else str(value)
+    return mask(text, layout_field.pii) or "" if layout_field and layout_field.pii and value is not None else text  # type: ignore[arg-type]
+
+
+def record_key(records: RecordSet, i: int) -> str:
+    """The key of record *i*, its personal parts masked."""
+    parts = []
+    for column in records.layout.key:
+        f = records.layout.by_column.get(column)
+        value = records.text[column][i] if column in records.text.columns else None
+        parts.append(str(mask(value, f.pii if f else None) or ""))  # type: ignore[arg-type]
+    return "|".join(parts)
+
+
+def _links(records: RecordSet, i: int) -> list[str]:
+    return list(records.typed["_links"][i] or []) if "_links" in records.typed.columns else []
+
+
+def _at(column: pl.Series | None, i: int) -> Any:
+    return None if column is None or i >= column.len() else column[i]
+
+
+@dataclass(frozen=True)
+class LayoutCodes:
+    """The codes under which what the layout implies is reported: missing, type, length, code, presence, structure ..."""
+
+    codes: Mapping[str, str]
+    rules: Mapping[str, Rule]
+
+    def rule(self, kind: str) -> Rule:
+        """The rule for a kind of defect; kinds without a code of their own fall under ``type``."""
+        return self.rules[self.codes.get(kind, self.codes["type"])]
+
+
+def check_layout(records: RecordSet, codes: Mapping[str, CodeList], named: LayoutCodes, checks: Mapping[str, Function]) -> list[Finding]:
+    """What the layout says of each field, checked on text and state: given, type, length, list, bounds, presence, counts."""
+    out: list[Finding] = []
+    for f in records.layout.value_fields if records.layout.segments else tuple(x for x in records.layout.fields if not x.is_container):
+        if f.column in records.text.columns:
+            out.extend(_check_field(records, records, f, codes, named))
+    for path, group in records.groups.items():
+        out.extend(_check_count(records, path, named))
+        for f in group.layout.fields:
+            if f.column in group.text.columns:
+                out.extend(_check_field(records, group, f, codes, named))
+    return out
+
+
+def _check_field(records: RecordSet, own: RecordSet, f: LayoutField, codes: Mapping[str, CodeList], named: LayoutCodes) -> list[Finding]:
+    text, state = own.text[f.column], own.state[f.column]
+    shown = _segment_shown(own, f)
+    found: list[Finding] = []
+
+    def report(kind: str, where: pl.Series, **args: Any) -> None:
+        where = where.fill_null(False)
+        if where.any():
+            found.extend(_layout_finding(records, own, f, int(i), named.rule(kind), args) for i in where.arg_true().to_list())
+
+    given = state == VALUE
+    expected = _expected(own, f)
+    if f.present_rule and expected is not None:
+        rule = named.rules[f.present_rule]
+        wrong = shown & ((state != ABSENT) != expected)
+        found.extend(_layout_finding(records, own, f, int(i), rule, {}) for i in wrong.fill_null(False).arg_true().to_list())
+        due = shown & expected & (state != ABSENT)
+    else:
+        due = shown
+        if not f.present:
+            report("absent", shown & (state == ABSENT))
+    if f.required == "M":
+        blank = given & (text.str.strip_chars(" \t\r\n　") == "")
+        report("missing", due & (((state == EMPTY) | (state == NIL)) | blank))
+    if not f.nillable:
+        report("nil", shown & (state == NIL) & (f.required != "M"))
+    if records.layout.null_as == "nil" and f.type not in ("text", "code", "digits", "alnum"):
+        report("empty", shown & (state == EMPTY) & (f.required != "M"))
+    unreadable = given & own.typed[f.column].is_null() if f.column in own.typed.columns else pl.Series([False]).new_from_index(0, text.len())
+    report(_type_kind(f, named), unreadable | (given & _breaks_type(f, text)), type=_type_words(f))
+    if f.length and not f.is_number:
+        report("length", given & (text.str.len_chars() > f.length), length=f.length)
+    if f.min_length:
+        report("length", (given | ((state == EMPTY) & (f.required == "M"))) & (text.fill_null("").str.len_chars() < f.min_length), length=f.length)
+    if f.type in ("amount", "percent", "decimal") and f.length and f.scale:
+        report("digits", given & _too_many_digits(f, text), length=f.length, scale=f.scale)
+    if f.codes and given.any():
+        _report_codes(f, text, given, codes, report)
+    if f.type == "date":
+        day = own.typed[f.column]
+        report("date", given & (_outside(day, f)), minimum=f.minimum, maximum=f.maximum)
+    elif f.is_number and (f.minimum or f.maximum):
+        report(_type_kind(f, named), given & _beyond(own.typed[f.column], f), type=f"between {f.minimum or 'any'} and {f.maximum or 'any'}")
+    return found
+
+
+def _type_kind(f: LayoutField, named: LayoutCodes) -> str:
+    group = "decimal" if f.type in ("amount", "percent", "decimal") and f.scale else "int" if f.is_number else "date" if f.type == "date" else "text"
+    return f"type_{group}" if f"type_{group}" in named.codes else "type"
+
+
+def _segment_shown(own: RecordSet, f: LayoutField) -> pl.Series:
+    name = f"has_{f.segment.split('/')[0]}"
+    if f.segment and name in own.typed.columns:
+        return own.typed[name]
+    return pl.Series([True]).new_from_index(0, own.typed.height)
+
+
+def _expected(own: RecordSet, f: LayoutField) -> pl.Series | None:
+    if not f.present:
+        return None
+    return evaluate_one(own.typed, compile_sql(f.present, own.typed.columns)).fill_null(False)
+
+
+def _breaks_type(f: LayoutField, text: pl.Series) -> pl.Series:
+    if f.type == "digits":
+        return ~text.str.contains(r"^[0-9]+$")
+    if f.type == "alnum":
+        return ~text.str.contains(r"^[0-9A-Za-z]+$")
+    if f.is_number and not f.scale:
+        if f.segment:
+            signed = "-?" if f.minimum is None and f.type == "int" else ""
+            return ~text.str.contains(rf"^{signed}(0|[1-9][0-9]{{0,{(f.length or 15) - 1}}})$")
+        bound = 32767 if f.type == "short" else 2**31 - 1
+        value = text.cast(pl.Int64, strict=False)
+        return (value > bound) | (value < -bound - 1)
+    if f.pattern:
+        return ~text.str.contains(f"^(?:{f.pattern})$")
+    if f.type == "month":
+        return ~text.str.contains(r"^(19|20)[0-9]{2}-(0[1-9]|1[0-2])$")
+    if f.type == "year":
+        return ~text.str.contains(r"^(19|20)[0-9]{2}$")
+    return pl.Series([False]).new_from_index(0, text.len())
+
+
+def _type_words(f: LayoutField) -> str:
+    words = {"digits": "digits only", "alnum": "letters and digits only", "date": "a date as YYYY-MM-DD", "month": "a month as YYYY-MM", "year": "a year"}
+    if f.type in ("amount", "percent", "decimal") and f.scale:
+        return f"a number with at most {f.scale} decimals"
+    return words.get(f.type, "a whole number" if f.is_number else "text of the given pattern")
+
+
+def _too_many_digits(f: LayoutField, text: pl.Series) -> pl.Series:
+    digits = text.str.replace_all(r"^[-+]?0*", "").str.strip_suffix(".")
+    whole = digits.str.extract(r"^([0-9]*)", 1).fill_null("").str.len_bytes()
+    fraction = digits.str.extract(r"\.([0-9]*)$", 1).fill_null("").str.strip_chars_end("0").str.len_bytes()
+    return (whole + fraction) > (f.length or 18)
+
+
+def _report_codes(f: LayoutField, text: pl.Series, given: pl.Series, codes: Mapping[str, CodeList], report: Any) -> None:
+    lists = [codes[name] for name in f.codes if name in codes]
+    if not lists:
+        return
+    known: set[str] = set().union(*(set(x.active) for x in lists))
+    unknown = given & ~text.is_in(sorted(known))
+    soft = any(x.is_open or x.warns for x in lists)
+    if any(x.is_open for x in lists) and not known:
+        return
+    report("code_warning" if soft else "code", unknown, lists=", ".join(f.codes))
+
+
+def _outside(day: pl.Series, f: LayoutField) -> pl.Series:
+    low = pl.lit(f.minimum or "1901-01-01").str.to_date()
+    high = pl.lit(f.maximum or "2099-12-31").str.to_date()
+    return pl.select((pl.lit(day) < low) | (pl.lit(day) > high)).to_series()
+
+
+def _beyond(value: pl.Series, f: LayoutField) -> pl.Series:
+    unit = 10**f.scale
+
+    def scaled(text: str) -> int:
+        whole, _, fraction = text.partition(".")
+        return int(whole) * unit + (int(fraction.ljust(f.scale, "0")[: f.scale]) if f.scale and fraction else 0)
+
+    low = value < scaled(f.minimum) if f.minimum else pl.Series([False]).new_from_index(0, value.len())
+    high = value > scaled(f.maximum) if f.maximum else pl.Series([False]).new_from_index(0, value.len())
+    return low | high
+
+
+def _check_count(records: RecordSet, path: str, named: LayoutCodes) -> list[Finding]:
+    """The count element of a segment equals the number of its groups; no two groups are the same."""
+    segment, _, name = path.rpartition("/")
+    counter = next((f for f in records.layout.fields if f.segment == segment and f.type == "int" and f.position < _position(records.layout, path)), None)
+    out: list[Finding] = []
+    if counter is not None and f"{name}_count" in records.typed.columns:
+        wrong = records.typed[f"has_{segment}"] & (records.typed[counter.column] != records.typed[f"{name}_count"])
+        out += [_layout_finding(records, records, counter, int(i), named.rule("count"), {}) for i in wrong.fill_null(False).arg_true().to_list()]
+        group = records.groups[path]
+        if group.height:
+            same = pl.concat([group.typed.select(ROWNUM), group.text], how="horizontal").is_duplicated()
+            rows = sorted(set(group.typed[ROWNUM].filter(same).to_list()))
+            out += [_layout_finding(records, records, counter, int(i), named.rule("same_group"), {}) for i in rows]
+    return out
+
+
+def _position(layout: RecordLayout, path: str) -> int:
+    segment, _, name = path.rpartition("/")
+    return next(f.position for f in layout.fields if f.segment == segment and f.name == name)
+
+
+def _layout_finding(records: RecordSet, own: RecordSet, f: LayoutField, i: int, rule: Rule, args: Mapping[str, Any]) -> Finding:
+    parent = int(own.typed[ROWNUM][i]) if own is not records else i
+    value = mask(own.text[f.column][i], f.pii)  # type: ignore[arg-type]
+    loan = records.typed["loan_id"][parent] if "loan_id" in records.typed.columns else None
+    return rule.finding(
+        table=records.layout.name, field=f.column, value=value, key=record_key(records, parent), file=_at(records.files, parent), row=_at(records.lines, parent),
+        loan_id=loan, loans=tuple(_links(records, parent)), record=records.layout.name, name=f.name, **args,
+    )

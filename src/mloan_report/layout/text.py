@@ -1,0 +1,97 @@
+"""From typed values to text columns and back: one place says how each field type prints and reads.
+
+Amounts are minor units and print at the field's scale, rounded half up where the field has fewer decimals; percents are
+10^-7 and print the same way; dates are YYYY-MM-DD.
+"""
+
+from __future__ import annotations
+
+import polars as pl
+
+from mloan_report.layout.definition import LayoutField
+from mloan_report.portfolio.sql import MACROS
+
+PERCENT_DIGITS = 7
+
+
+def typed_value(field: LayoutField, value: pl.Series, digits: pl.Series) -> pl.Series:
+    """*value* as the field holds it: numbers scaled to the field's decimals (half up), text without line breaks.
+
+    *digits* are the minor digits of each row's currency, which amounts come in.
+    """
+    if value.dtype == pl.Null:
+        return value.cast(_dtype(field))
+    if field.type == "amount":
+        return _rescaled(value, digits, field.scale)
+    if field.type == "percent":
+        return _rescaled(value, pl.Series([PERCENT_DIGITS]).new_from_index(0, value.len()), field.scale)
+    if field.is_number:
+        return value.cast(pl.Int64)
+    if field.type in ("date", "month"):
+        return value.cast(pl.Date)
+    text = value.cast(pl.String)
+    return text.str.replace_all(r"[\r\n\t]+", " ").str.strip_chars() if field.type == "text" else text
+
+
+def to_text(field: LayoutField, column: str) -> pl.Expr:
+    """The typed column as the text that stands in the file, unescaped; null stays null."""
+    value = pl.col(column)
+    if field.type in ("amount", "percent", "decimal") and field.scale:
+        return scaled_text(value, field.scale)
+    if field.is_number:
+        return value.cast(pl.String)
+    if field.type == "date":
+        return value.dt.to_string("%Y-%m-%d")
+    if field.type == "month":
+        return value.dt.to_string("%Y-%m")
+    return value
+
+
+def scaled_text(value: pl.Expr, scale: int) -> pl.Expr:
+    """Whole numbers at *scale* decimals: 48623 at 2 is ``486.23``."""
+    unit = 10**scale
+    size = value.abs()
+    sign = pl.when(value < 0).then(pl.lit("-")).otherwise(pl.lit(""))
+    return sign + (size // unit).cast(pl.String) + pl.lit(".") + (size % unit).cast(pl.String).str.zfill(scale)
+
+
+def from_text(field: LayoutField, text: pl.Series) -> pl.Series:
+    """Text as read, typed; null where it does not fit the type (a finding of its own)."""
+    if field.type in ("amount", "percent", "decimal") and field.scale:
+        ok = text.str.contains(r"^[-+]?[0-9]*(\.[0-9]+)?$") & text.str.contains("[0-9]")
+        good = pl.select(pl.when(ok).then(text)).to_series()
+        negative = good.str.starts_with("-")
+        whole = good.str.extract(r"^[-+]?([0-9]*)", 1).replace({"": "0"})
+        fraction = good.str.extract(r"\.([0-9]+)$", 1).fill_null("")
+        fits = fraction.str.strip_chars_end("0").str.len_bytes() <= field.scale
+        number = whole.cast(pl.Int64, strict=False) * 10**field.scale + (fraction.str.pad_end(field.scale, "0").str.slice(0, field.scale)).cast(pl.Int64, strict=False)
+        signed = pl.select(pl.when(negative).then(-number).otherwise(number)).to_series()
+        return pl.select(pl.when(ok & fits).then(signed)).to_series()
+    if field.is_number:
+        return pl.select(pl.when(text.str.contains(r"^[-+]?[0-9]{1,18}$")).then(text)).to_series().str.strip_prefix("+").cast(pl.Int64, strict=False)
+    if field.type == "date":
+        return pl.select(pl.when(text.str.contains(r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$")).then(text)).to_series().str.to_date("%Y-%m-%d", strict=False)
+    if field.type == "month":
+        ok = text.str.contains(r"^[0-9]{4}-[0-9]{2}$")
+        return (pl.select(pl.when(ok).then(text)).to_series() + "-01").str.to_date("%Y-%m-%d", strict=False)
+    return text
+
+
+def _dtype(field: LayoutField) -> pl.DataType:
+    if field.is_number:
+        return pl.Int64()
+    return pl.Date() if field.type in ("date", "month") else pl.String()
+
+
+def empty_typed(field: LayoutField) -> pl.Series:
+    """An empty column of the field's type."""
+    return pl.Series(field.column, [], dtype=_dtype(field))
+
+
+def _rescaled(value: pl.Series, digits: pl.Series, scale: int) -> pl.Series:
+    frame = pl.DataFrame({"v": value.cast(pl.Int64), "d": digits.cast(pl.Int64)})
+    shift = pl.col("d") - scale
+    power = shift.abs().replace_strict(list(range(11)), [10**n for n in range(11)], return_dtype=pl.Int64)
+    return frame.select(
+        pl.when(shift <= 0).then(pl.col("v") * power).otherwise(MACROS["HALF_UP"](pl.col("v"), power)).alias(value.name)
+    ).to_series()

@@ -1,0 +1,279 @@
+"""XML read back into records, streaming: text, state and line of every field, defects of structure as they are met.
+
+Parsers never resolve entities, load a DTD or touch the network. One record's defect never hides the next record.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+import polars as pl
+from lxml import etree
+
+from mloan_report.layout.definition import RecordLayout
+from mloan_report.layout.records import ABSENT, EMPTY, NIL, ROWNUM, VALUE, RecordSet
+from mloan_report.layout.text import from_text
+
+XSI_NIL = "{http://www.w3.org/2001/XMLSchema-instance}nil"
+_DOCTYPE = re.compile(rb"<!DOCTYPE|<!ENTITY", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class StructureDefect:
+    """Something that is not where or what the layout says: kind, line, record number (1-based), element and detail."""
+
+    kind: str
+    line: int
+    record: int | None
+    element: str
+    detail: str
+
+
+@dataclass
+class RecordCollector:
+    """Gathers the records of one kind, column by column."""
+
+    layout: RecordLayout
+    ordered: bool
+    texts: dict[str, list[str | None]] = field(default_factory=dict)
+    states: dict[str, list[int]] = field(default_factory=dict)
+    has: dict[str, list[bool]] = field(default_factory=dict)
+    lines: list[int] = field(default_factory=list)
+    defects: list[StructureDefect] = field(default_factory=list)
+    children: dict[str, RecordCollector] = field(default_factory=dict)
+    parents: list[int] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        for f in self.layout.fields:
+            if f.is_container:
+                continue
+            if "[]" not in f.segment or not self.layout.segments:
+                self.texts[f.column] = []
+                self.states[f.column] = []
+        for segment in self.layout.segments:
+            self.has[segment.name] = []
+        for group in self.layout.groups:
+            inner = RecordLayout(group.name, group.name, group.rows, None, (), (), self.layout.null_as, group.fields)
+            self.children[group.path] = RecordCollector(inner, self.ordered)
+        self._by_segment = {name: _Names(self.layout, name) for name in ("", *self.has)}
+
+    def add(self, element: Any, line: int) -> None:
+        """Takes one record element."""
+        number = len(self.lines) + 1
+        self.lines.append(line)
+        for column in self.texts:
+            self.texts[column].append(None)
+            self.states[column].append(ABSENT)
+        for name in self.has:
+            self.has[name].append(False)
+        if self.layout.segments:
+            self._add_segments(element, number, line)
+        else:
+            self._add_fields(element, "", number, line)
+
+    def _add_segments(self, element: Any, number: int, line: int) -> None:
+        known = list(self.has)
+        last = -1
+        for child in element:
+            name = _local(child)
+            at = child.sourceline or line
+            if name not in self.has:
+                self._defect("unknown", at, number, name, "is not a segment of the record")
+                continue
+            if self.has[name][-1]:
+                self._defect("twice", at, number, name, "stands twice")
+                continue
+            if known.index(name) < last:
+                self._defect("order", at, number, name, "stands out of order")
+            last = max(last, known.index(name))
+            self.has[name][-1] = True
+            if len(child) == 0:
+                self._defect("empty_segment", at, number, name, "has no item in it")
+            self._add_fields(child, name, number, line)
+        if (element.text or "").strip():
+            self._defect("stray_text", line, number, self.layout.root, "has text between its segments")
+
+    def _add_fields(self, element: Any, segment: str, number: int, line: int) -> None:
+        names = self._by_segment[segment]
+        last = -1
+        for child in element:
+            name = _local(child)
+            at = child.sourceline or line
+            path = f"{segment}/{name}" if segment else name
+            if path in self.children:
+                collector = self.children[path]
+                collector.parents.append(number - 1)
+                collector.add(child, at)
+                last = names.position.get(name, last)
+                continue
+            column = names.column.get(name)
+            if column is None:
+                self._defect("unknown", at, number, name, "is not an element of the record")
+                continue
+            if self.states[column][-1] != ABSENT:
+                self._defect("twice", at, number, name, "stands twice")
+                continue
+            if self.ordered and names.position[name] < last:
+                self._defect("order", at, number, name, "stands out of order")
+            last = max(last, names.position[name])
+            self._take(child, column, number, at)
+            tail = child.tail
+            if tail and tail.strip():
+                self._defect("stray_text", at, number, name, "is followed by text")
+
+    def _take(self, child: Any, column: str, number: int, line: int) -> None:
+        text = child.text
+        if len(child):
+            self._defect("unknown", line, number, _local(child[0]), f"stands inside {_local(child)}")
+        nil = child.get(XSI_NIL)
+        if nil in ("true", "1"):
+            if text:
+                self._defect("nil_content", line, number, _local(child), "is nil and has content")
+            self.states[column][-1] = NIL
+        elif text is None or text == "":
+            self.states[column][-1] = EMPTY
+        else:
+            self.states[column][-1] = VALUE
+            self.texts[column][-1] = text
+        for attribute in child.attrib:
+            if attribute != XSI_NIL:
+                self._defect("unknown", line, number, f"{_local(child)}@{attribute}", "is not an attribute of the format")
+
+    def _defect(self, kind: str, line: int, record: int, element: str, detail: str) -> None:
+        self.defects.append(StructureDefect(kind, line, record, element, detail))
+
+    def all_defects(self) -> list[StructureDefect]:
+        """The record's own defects and those inside its groups."""
+        out = list(self.defects)
+        for child in self.children.values():
+            for d in child.all_defects():
+                parent = child.parents[d.record - 1] + 1 if d.record else None
+                out.append(StructureDefect(d.kind, d.line, parent, d.element, d.detail))
+        return sorted(out, key=lambda d: (d.line, d.record or 0))
+
+    def record_set(self, file: str = "") -> RecordSet:
+        """What was gathered, typed."""
+        fields = [f for f in self.layout.fields if not f.is_container and f.column in self.texts]
+        text = pl.DataFrame({c: self.texts[c] for c in self.texts}, schema={c: pl.String for c in self.texts})
+        text = text.with_columns([_collapse(pl.col(f.column)).alias(f.column) for f in fields if f.collapse])
+        state = pl.DataFrame({c: self.states[c] for c in self.states}, schema={c: pl.UInt8 for c in self.states})
+        rows = self.parents if self.parents else list(range(len(self.lines)))
+        base: list[pl.Series] = [pl.Series(ROWNUM, rows, dtype=pl.UInt32)]
+        base += [pl.Series(f"has_{n}", v, dtype=pl.Boolean) for n, v in self.has.items()]
+        typed = pl.DataFrame([*base, *(from_text(f, text[f.column]).alias(f.column) for f in fields)])
+        for path, child in self.children.items():
+            group = next(g for g in self.layout.groups if g.path == path)
+            counts = pl.DataFrame({ROWNUM: child.parents}, schema={ROWNUM: pl.UInt32}).group_by(ROWNUM).agg(pl.len().cast(pl.Int64).alias(f"{group.name}_count"))
+            typed = typed.join(counts, on=ROWNUM, how="left", maintain_order="left").with_columns(pl.col(f"{group.name}_count").fill_null(0))
+        groups = {path: child.record_set(file) for path, child in self.children.items()}
+        lines = pl.Series("line", self.lines, dtype=pl.UInt32)
+        return RecordSet(self.layout, typed, text, state, groups, lines, pl.Series("file", [file], dtype=pl.String).new_from_index(0, len(self.lines)))
+
+
+class _Names:
+    def __init__(self, layout: RecordLayout, segment: str) -> None:
+        inside = [f for f in layout.fields if f.segment == segment or (not layout.segments and "[]" in f.segment)]
+        self.column = {f.name: f.column for f in inside if not f.is_container}
+        self.position = {f.name: i for i, f in enumerate(inside)}
+
+
+def _collapse(text: pl.Expr) -> pl.Expr:
+    return text.str.replace_all(r"[ \t\r\n]+", " ").str.strip_chars(" ")
+
+
+def _local(element: Any) -> str:
+    tag = element.tag
+    return tag.rpartition("}")[2] if isinstance(tag, str) else "#" + type(element).__name__
+
+
+def forbidden_markup(head: bytes) -> str | None:
+    """The kind of markup that is never read (a DTD or an entity), or None."""
+    found = _DOCTYPE.search(head)
+    return found.group().decode() if found else None
+
+
+def read_document(stream: IO[bytes], layout: RecordLayout, namespace: str, root: str) -> tuple[RecordCollector, list[StructureDefect]]:
+    """One document of *root* holding records, read as a stream; structure defects come beside the records."""
+    collector = RecordCollector(layout, ordered=False)
+    defects: list[StructureDefect] = []
+    want_root = f"{{{namespace}}}{root}" if namespace else root
+    want_record = f"{{{namespace}}}{layout.root}" if namespace else layout.root
+    depth = 0
+    number = 0
+    line = 0
+    try:
+        for event, element in etree.iterparse(
+            stream, events=("start", "end", "comment", "pi"), resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False, remove_comments=False
+        ):
+            if event in ("comment", "pi"):
+                continue
+            if event == "start":
+                depth += 1
+                if depth == 1 and element.tag != want_root:
+                    defects.append(StructureDefect("root", element.sourceline or 1, None, str(element.tag), f"is the root; it should be {want_root}"))
+                if depth == 2:
+                    line = element.sourceline or 0
+                continue
+            depth -= 1
+            if depth == 1:
+                number += 1
+                if element.tag == want_record:
+                    collector.add(element, line)
+                else:
+                    defects.append(StructureDefect("unknown", line, number, str(element.tag), f"is not a record; it should be {want_record}"))
+                if (element.tail or "").strip():
+                    defects.append(StructureDefect("stray_text", line, number, _local(element), "is followed by text"))
+                parent = element.getparent()
+                element.clear(keep_tail=False)
+                if parent is not None:
+                    while parent[0] is not element:
+                        del parent[0]
+    except etree.XMLSyntaxError as error:
+        defects.append(StructureDefect("unreadable", error.lineno or line, None, "", _reason(error)))
+    if not collector.lines and not defects:
+        defects.append(StructureDefect("no_records", 1, None, root, "holds no record"))
+    return collector, defects
+
+
+def read_lines(lines: Iterator[tuple[int, bytes]], layout: RecordLayout, root: str) -> tuple[RecordCollector, list[StructureDefect]]:
+    """One small XML document a line (line numbers as given): *root* with one child, the record."""
+    collector = RecordCollector(layout, ordered=True)
+    defects: list[StructureDefect] = []
+    parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False, remove_comments=False)
+    for at, raw in lines:
+        number = len(collector.lines) + 1
+        if markup := forbidden_markup(raw):
+            defects.append(StructureDefect("forbidden", at, number, markup, "is never read"))
+            continue
+        if raw.startswith((b"\xef\xbb\xbf", b"<?xml")):
+            defects.append(StructureDefect("declaration", at, number, "", "begins with a byte-order mark or an XML declaration"))
+        try:
+            document = etree.fromstring(raw.removeprefix(b"\xef\xbb\xbf"), parser)
+        except (etree.XMLSyntaxError, ValueError) as error:
+            defects.append(StructureDefect("unreadable", at, number, "", _reason(error)))
+            continue
+        if document.tag != root or len(document) != 1 or document[0].tag != layout.root:
+            inside = str(document[0].tag) if len(document) else ""
+            defects.append(StructureDefect("root", at, number, f"{document.tag}/{inside}", f"should be {root}/{layout.root}"))
+            continue
+        before = len(collector.defects)
+        collector.add(document[0], at)
+        collector.defects[before:] = [StructureDefect(d.kind, at, d.record, d.element, d.detail) for d in collector.defects[before:]]
+    return collector, defects
+
+
+def _reason(error: Exception) -> str:
+    text = str(error)
+    return "an entity is not expanded" if "Entity" in text and "not defined" in text else text.split(" (")[0]
+
+
+def peek(path: Path, size: int = 4096) -> bytes:
+    """The first bytes of a file."""
+    with path.open("rb") as stream:
+        return stream.read(size)
+
+

@@ -1,0 +1,173 @@
+"""The published schema of a record file: XSD from the layout, and validation against it as a stream."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from lxml import etree
+
+from mloan_report.layout.definition import CodeList, LayoutField, RecordLayout
+
+XS = "http://www.w3.org/2001/XMLSchema"
+_E = f"{{{XS}}}"
+
+
+def document_schema(layout: RecordLayout, namespace: str, root: str, codes: dict[str, CodeList]) -> bytes:
+    """The XSD of a document of *root* holding one or more records, each field exactly once in any order."""
+    schema = etree.Element(f"{_E}schema", nsmap={"xs": XS})
+    schema.set("targetNamespace", namespace)
+    schema.set("elementFormDefault", "qualified")
+    top = _sub(schema, "element", name=root)
+    sequence = _sub(_sub(top, "complexType"), "sequence")
+    record = _sub(sequence, "element", name=layout.root, minOccurs="1", maxOccurs="unbounded")
+    everything = _sub(_sub(record, "complexType"), "all")
+    for field in layout.value_fields:
+        _element(everything, field, codes)
+    return etree.tostring(schema, xml_declaration=True, encoding="UTF-8", pretty_print=True)
+
+
+def line_schema(layout: RecordLayout, root: str, codes: dict[str, CodeList]) -> bytes:
+    """The XSD of one line: *root* with one record; segments in order, each at most once; items in order."""
+    schema = etree.Element(f"{_E}schema", nsmap={"xs": XS})
+    schema.set("elementFormDefault", "unqualified")
+    top = _sub(schema, "element", name=root)
+    record = _sub(_sub(_sub(top, "complexType"), "sequence"), "element", name=layout.root)
+    sequence = _sub(_sub(record, "complexType"), "sequence")
+    for segment in layout.segments:
+        always = "1" if segment.required == "M" else "0"
+        inside = _sub(_sub(_sub(sequence, "element", name=segment.name, minOccurs=always), "complexType"), "sequence")
+        for field in layout.fields:
+            if field.segment != segment.name:
+                continue
+            if field.type == "group":
+                group = _sub(_sub(_sub(inside, "element", name=field.name, maxOccurs="unbounded"), "complexType"), "sequence")
+                for item in layout.fields:
+                    if item.segment == f"{segment.name}/{field.name}[]":
+                        _element(group, item, codes)
+            else:
+                _element(inside, field, codes)
+    return etree.tostring(schema, xml_declaration=True, encoding="UTF-8", pretty_print=True)
+
+
+def _sub(parent: Any, tag: str, **attributes: str) -> Any:
+    return etree.SubElement(parent, f"{_E}{tag}", attributes)
+
+
+def _element(parent: Any, field: LayoutField, codes: dict[str, CodeList]) -> None:
+    element = _sub(parent, "element", name=field.name)
+    if field.nillable:
+        element.set("nillable", "true")
+    if field.present:
+        element.set("minOccurs", "0")
+    note = _sub(_sub(element, "annotation"), "documentation")
+    note.text = f"{field.title_local} ({field.title_en})" if field.title_local else field.title_en
+    if _may_be_empty_pair(field):
+        # An always-present item without a value is an empty pair: the union of its type with the empty text.
+        union = _sub(_sub(element, "simpleType"), "union")
+        _restriction(_sub(union, "simpleType"), field, codes)
+        empty = _sub(_sub(union, "simpleType"), "restriction", base="xs:string")
+        _sub(empty, "length", value="0")
+    else:
+        _restriction(_sub(element, "simpleType"), field, codes)
+
+
+def _may_be_empty_pair(field: LayoutField) -> bool:
+    return bool(field.segment) and field.required != "M"
+
+
+def _restriction(simple: Any, field: LayoutField, codes: dict[str, CodeList]) -> None:
+    if field.type == "date":
+        out = _sub(simple, "restriction", base="xs:date")
+        _sub(out, "minInclusive", value=field.minimum or "1800-01-01")
+        _sub(out, "maxInclusive", value=field.maximum or "9999-12-31")
+    elif field.type == "month":
+        out = _sub(simple, "restriction", base="xs:string")
+        _sub(out, "pattern", value="[0-9]{4}-(0[1-9]|1[0-2])")
+    elif field.type in ("amount", "percent", "decimal") and field.scale:
+        out = _sub(simple, "restriction", base="xs:decimal")
+        _sub(out, "totalDigits", value=str(field.length or 18))
+        _sub(out, "fractionDigits", value=str(field.scale))
+        if field.maximum:
+            _sub(out, "maxInclusive", value=field.maximum)
+    elif field.is_number and field.segment:
+        out = _sub(simple, "restriction", base="xs:string")
+        sign = "-?" if field.minimum is None and field.type == "int" else ""
+        _sub(out, "pattern", value=f"{sign}(0|[1-9][0-9]{{0,{(field.length or 15) - 1}}})")
+    elif field.is_number:
+        out = _sub(simple, "restriction", base="xs:short" if field.type == "short" else "xs:int")
+        if field.minimum:
+            _sub(out, "minInclusive", value=field.minimum)
+        if field.maximum:
+            _sub(out, "maxInclusive", value=field.maximum)
+    else:
+        _text_restriction(simple, field, codes)
+
+
+def _text_restriction(simple: Any, field: LayoutField, codes: dict[str, CodeList]) -> None:
+    out = _sub(simple, "restriction", base="xs:string")
+    if field.min_length and field.min_length == field.length:
+        _sub(out, "length", value=str(field.length))
+    else:
+        if field.min_length:
+            _sub(out, "minLength", value=str(field.min_length))
+        if field.length:
+            _sub(out, "maxLength", value=str(field.length))
+    if field.type == "digits":
+        _sub(out, "pattern", value="[0-9]*")
+    elif field.type == "alnum":
+        _sub(out, "pattern", value="[0-9A-Za-z]*")
+    elif field.pattern:
+        _sub(out, "pattern", value=field.pattern)
+    if field.listed:
+        listed = codes[field.codes[0]]
+        for code in listed.active:
+            _sub(out, "enumeration", value=code)
+        if field.nillable:
+            _sub(out, "enumeration", value="")
+    if field.collapse:
+        _sub(out, "whiteSpace", value="collapse")
+
+
+class _Discard:
+    """A parser target that builds nothing: the schema is checked while the text streams by."""
+
+    def start(self, tag: str, attributes: Any) -> None:
+        pass
+
+    def end(self, tag: str) -> None:
+        pass
+
+    def data(self, data: str) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
+def is_valid_document(path: Path, schema: etree.XMLSchema) -> bool:
+    """Whether the whole document fits the schema, at full speed: no tree is built and nothing is explained."""
+    parser = etree.XMLParser(schema=schema, target=_Discard(), resolve_entities=False, no_network=True, load_dtd=False)
+    try:
+        with path.open("rb") as stream:
+            while block := stream.read(1 << 20):
+                parser.feed(block)
+        parser.close()
+    except etree.XMLSyntaxError:
+        return False
+    return not any(e.level >= etree.ErrorLevels.ERROR for e in parser.error_log)
+
+
+def explain_document(path: Path, schema: etree.XMLSchema, most: int = 200) -> list[tuple[int, str]]:
+    """Line and reason of what does not fit, record by record; at most *most*. For files that failed."""
+    found: list[tuple[int, str]] = []
+    try:
+        tree = etree.parse(str(path), etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False))
+    except etree.XMLSyntaxError as error:
+        return [(error.lineno or 0, str(error))]
+    schema.validate(tree)
+    for entry in schema.error_log:
+        found.append((entry.line, entry.message.replace("{" + (tree.getroot().nsmap.get(None) or "") + "}", "")))
+        if len(found) >= most:
+            break
+    return found

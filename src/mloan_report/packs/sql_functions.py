@@ -1,0 +1,34 @@
+"""Vectorised functions that any pack's SQL may call: identity checks, byte lengths, lists."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from mloan_report.identity import SCHEMES, check_column, passes
+from mloan_report.portfolio.sql import Function
+
+
+def common_functions() -> dict[str, Function]:
+    """VALID_<SCHEME>(number) and CHECKDIGIT_<SCHEME>(number) for every scheme of ours (null stays null), GBK_LENGTH(text), LISTED(code, 'A,B,C')."""
+    out: dict[str, Function] = {f"VALID_{scheme.replace('.', '_').upper()}": _validity(scheme) for scheme in SCHEMES}
+    out |= {f"CHECKDIGIT_{scheme.replace('.', '_').upper()}": _check_digit(scheme) for scheme in SCHEMES}
+    out["GBK_LENGTH"] = lambda text: text.map_batches(_gbk_lengths, return_dtype=pl.Int64)
+    out["LISTED"] = lambda code, codes: (pl.lit(",") + codes + pl.lit(",")).str.contains(pl.lit(",") + code + pl.lit(","), literal=True)
+    out["DIGITS"] = lambda text: text.str.replace_all("[^0-9]", "")
+    return out
+
+
+def _validity(scheme: str) -> Function:
+    return lambda number: number.map_batches(lambda s: passes(scheme, s), return_dtype=pl.Boolean)
+
+
+def _check_digit(scheme: str) -> Function:
+    def holds(numbers: pl.Series) -> pl.Series:
+        bad = check_column(scheme, numbers)["check_digit"][1]
+        return pl.select(pl.when(numbers.is_not_null()).then(~bad)).to_series()
+
+    return lambda number: number.map_batches(holds, return_dtype=pl.Boolean)
+
+
+def _gbk_lengths(text: pl.Series) -> pl.Series:
+    return pl.Series([None if t is None else len(t.encode("gb18030")) for t in text.to_list()], dtype=pl.Int64)

@@ -1,0 +1,1 @@
+"""El Salvador: credit register files of the SSF (CTRI, NRP-41)."""

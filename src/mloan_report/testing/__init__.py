@@ -1,0 +1,1 @@
+"""For users and their tests: made-up portfolios."""

@@ -1,0 +1,79 @@
+"""Made-up identities for real loans: names, numbers, addresses, codes and rate 0; amounts, dates and currency stay."""
+
+from __future__ import annotations
+
+import csv
+import shutil
+from collections.abc import Mapping
+from datetime import date, timedelta
+from pathlib import Path
+from random import Random
+
+
+from mloan_report.portfolio import UnusableInput, read_portfolio, text_frame
+from mloan_report.testing.sample.country import Row, country_for
+
+_MARK = "names, identity numbers, addresses, codes and rates are made up; amounts, dates and currency are real"
+
+
+def add_identities(folder: str | Path, country: str, out: str | Path) -> Path:
+    """The portfolio of *folder* with what a pack of *country* needs added, written to *out*, marked as made up.
+
+    Every loan, instalment and repayment stays as it is. Raises :class:`UnusableInput` when *out* is not empty.
+    """
+    source, target = Path(folder), Path(out)
+    if target.exists() and any(target.iterdir()):
+        raise UnusableInput(f"{target} exists and is not empty")
+    portfolio = read_portfolio(source)
+    c = country_for(country)
+    target.mkdir(parents=True, exist_ok=True)
+    for path in sorted(source.iterdir()):
+        if path.is_file() and path.stem not in ("institution", "borrowers", "loans", "identifiers", "branches"):
+            shutil.copyfile(path, target / path.name)
+    rng = Random(f"identities-{country}")
+    people, numbers = [], []
+    for i, row in enumerate(text_frame(portfolio, "borrowers").iter_rows(named=True), start=1):
+        known = {k: v for k, v in row.items() if v is not None}
+        born = date(1960, 1, 1) + timedelta(days=(i * 137) % 14000)
+        made, ids = c.person(rng, i, born, ("female", "male")[i % 2])
+        people.append({**made, "marital_status": "single", "education": "unknown", "degree": "unknown", "employment_status": "unknown", "housing_status": "unknown",
+                       "mailing_address": made["address"], "mailing_postal_code": "100010", "customer_since_on": "2018-01-01", "branch_id": "BR01",
+                       "borrower_id": known["borrower_id"], "kind": known["kind"]})
+        numbers += [{"party_id": known["borrower_id"], **entry} for entry in ids]
+    loans = []
+    sv = country == "SV"
+    added = {
+        "annual_rate_pct": "0", "effective_rate_pct": "0", "branch_id": "BR01", "purpose_code": "100099" if sv else "01", "purpose_scheme": "sv.t24" if sv else "lender",
+        "use_region_code": "06" if sv else "110000", "use_country": country, "funding_source_code": "01",
+    }
+    for row in text_frame(portfolio, "loans").iter_rows(named=True):
+        loans.append({**added, **{k: v for k, v in row.items() if v is not None}})
+    district = "0614" if sv else "110101"
+    _write(target / "borrowers.csv", people)
+    _write(target / "identifiers.csv", numbers)
+    _write(target / "loans.csv", loans)
+    _write(target / "branches.csv", [{"branch_id": "BR01", "name": "Branch 1", "district_code": district}])
+    _institution(portfolio.institution.name, portfolio.institution.currency_code, country, target)
+    return target
+
+
+def _write(path: Path, rows: list[Row] | list[Mapping[str, str]]) -> None:
+    columns = list(dict.fromkeys(k for row in rows for k in row))
+    with path.open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.DictWriter(stream, columns, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def _institution(name: str, currency: str, country: str, target: Path) -> None:
+    regime = country_for(country).regime
+    setting = '[packs.cn_pbc_credit]\nsection_code = "Z99999999H0001"\n' if country == "CN" else ""
+    zone = "Asia/Shanghai" if country == "CN" else "America/El_Salvador"
+    quoted = name.replace('"', "'")
+    (target / "institution.toml").write_text(
+        f'name = "{quoted}"\ncountry = "{country}"\ncurrency_code = "{currency}"\ntime_zone = "{zone}"\nmade_up = "{_MARK}"\n\n'
+        f'[[policies]]\nfrom_on = 2000-01-01\nclassification = "{regime}"\n\n{setting}',
+        encoding="utf-8",
+    )
+
+
