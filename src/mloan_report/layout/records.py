@@ -161,7 +161,7 @@ def _record_set(layout: RecordLayout, frame: pl.DataFrame, fields: tuple[LayoutF
     state = frame.select(states)
     shown_only = {f.column: pl.when(state[f.column] == VALUE) for f in fields}
     text = text.with_columns([when.then(pl.col(c)).alias(c) for c, when in shown_only.items()])
-    extra = [c for c in frame.columns if c.startswith("has_")]
+    extra = [c for c in frame.columns if c.startswith("has_")] + [f"{g.name}_count" for g in layout.groups]
     links = [c for c in ("loan_id", "party_id", "_links") if c in frame.columns]
     typed = frame.select([ROWNUM, *links, *extra, *(f.column for f in fields)])
     typed = typed.with_columns([when.then(pl.col(c)).alias(c) for c, when in shown_only.items()])

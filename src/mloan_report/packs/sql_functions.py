@@ -14,6 +14,7 @@ def common_functions() -> dict[str, Function]:
     out |= {f"CHECKDIGIT_{scheme.replace('.', '_').upper()}": _check_digit(scheme) for scheme in SCHEMES}
     out["GBK_LENGTH"] = lambda text: text.map_batches(_gbk_lengths, return_dtype=pl.Int64)
     out["LISTED"] = lambda code, codes: (pl.lit(",") + codes + pl.lit(",")).str.contains(pl.lit(",") + code + pl.lit(","), literal=True)
+    out["POWER_OF_TEN"] = lambda n: n.replace_strict(list(range(11)), [10**i for i in range(11)], return_dtype=pl.Int64)
     out["DIGITS"] = lambda text: text.str.replace_all("[^0-9]", "")
     return out
 

@@ -91,9 +91,29 @@ class Views:
             (pl.col("written_off_on") <= pl.col("as_of")) & ~(pl.col("reversed_on") <= pl.col("as_of")).fill_null(False)
         ).group_by("loan_id", "as_of").agg(written_off_on=pl.col("written_off_on").max())
         view = view.join(facilities, on="facility_id", how="left", maintain_order="left").join(written, on=["loan_id", "as_of"], how="left", maintain_order="left")
-        return view.with_columns(
-            period_start=pl.col("as_of").dt.month_start(), period_end=pl.col("as_of").dt.month_end(),
+        view = view.join(self._drawdowns(view), on=["loan_id", "as_of"], how="left", maintain_order="left").join(
+            self._own_filer(view), on=["loan_id", "as_of"], how="left", maintain_order="left"
+        ).with_columns(
+            pl.col("drawdowns").fill_null(1), period_start=pl.col("as_of").dt.month_start(), period_end=pl.col("as_of").dt.month_end(),
         )
+        hook = self.pack.hook("enrich_loan")
+        return hook(self, view) if hook else view
+
+    def _drawdowns(self, view: pl.DataFrame) -> pl.DataFrame:
+        """How many times a loan was drawn by as_of, reversed ones left out."""
+        rows = self.portfolio.table("disbursements")
+        undone = rows["reverses_id"].drop_nulls().implode()
+        standing = rows.filter(~pl.col("disbursement_id").is_in(undone) & pl.col("reverses_id").is_null()).select("loan_id", "paid_on")
+        dated = standing.join(view.select("loan_id", "as_of"), on="loan_id").filter(pl.col("paid_on") <= pl.col("as_of"))
+        return dated.group_by("loan_id", "as_of").agg(drawdowns=pl.len().cast(pl.Int64))
+
+    def _own_filer(self, view: pl.DataFrame) -> pl.DataFrame:
+        """Whether we file a co-funded loan to the bureau ourselves (null where no shares are given)."""
+        shares = self.portfolio.table("funding_shares").filter(pl.col("role") == "own").select("loan_id", "from_on", "to_on", "files_to_bureau")
+        dated = shares.join(view.select("loan_id", "as_of"), on="loan_id").filter(
+            (pl.col("from_on") <= pl.col("as_of")) & (pl.col("to_on").is_null() | (pl.col("to_on") >= pl.col("as_of")))
+        )
+        return dated.group_by("loan_id", "as_of").agg(own_files_to_bureau=pl.col("files_to_bureau").any())
 
     @cached_property
     def identity_numbers(self) -> pl.DataFrame:

@@ -42,6 +42,7 @@ provisions = "CN-2002-98"
 
 [packs.cn_pbc_credit]
 section_code = "Z99999999H0001"
+joint_amounts = "full"
 
 [packs.cn_pbc_credit.branches]
 BR01 = "Z99999999H0001"

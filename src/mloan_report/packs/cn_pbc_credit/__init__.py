@@ -1,0 +1,1 @@
+"""China: second-generation credit-reporting collection files."""
