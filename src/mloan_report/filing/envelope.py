@@ -97,9 +97,9 @@ def header_values(pack: Pack, record: str, settings: Mapping[str, str | None], m
     templates = pack.envelope.get("templates", {})
     template = templates.get(record, "")
     return {
+        **{n: v or "" for n, v in settings.items()},
         "record": record, "made_at": made_at, "serial": serial, "count": count,
         "template": (settings.get(template) or "") if template else "  ",
-        **{n: v or "" for n, v in settings.items()},
     }
 
 

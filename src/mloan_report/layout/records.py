@@ -61,7 +61,17 @@ def make_records(
     values = layout.value_fields
     frame = _with_values(frame, layout.name, values, digits, functions)
     frame = _with_presence(frame, layout, functions)
+    groups = {path: _shown_only(child, frame, path) for path, child in groups.items()}
     return _record_set(layout, frame, values, groups)
+
+
+def _shown_only(child: RecordSet, parents: pl.DataFrame, path: str) -> RecordSet:
+    """A group's rows whose segment appears in their record."""
+    flag = f"has_{path.split('/')[0]}"
+    if flag not in parents.columns:
+        return child
+    shown = child.typed[ROWNUM].is_in(parents.filter(pl.col(flag))[ROWNUM].implode())
+    return RecordSet(child.layout, child.typed.filter(shown), child.text.filter(shown), child.state.filter(shown))
 
 
 def _constants(view: pl.DataFrame) -> dict[str, Any]:
