@@ -11,5 +11,5 @@ def finding_as_dict(f: Finding) -> dict[str, Any]:
     """Plain data; ``value`` is masked where it is personal."""
     return {
         "code": f.code, "severity": f.severity, "message": f.message, "table": f.table, "key": f.key, "field": f.field, "value": f.value, "file": f.file,
-        "row": f.row, "loan_id": f.loan_id, "fix": f.fix, "source": f.source,
+        "row": f.row, "loan_id": f.loan_id, "fix": f.advice, "source": f.source,
     }

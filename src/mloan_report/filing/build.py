@@ -18,9 +18,15 @@ from mloan_report.filing.envelope import WrittenFile, write_files
 from mloan_report.filing.making import Filing, FilingRequest, constants, make_filing
 from mloan_report.filing.manifest import control_totals, manifest, reconciliation, to_json, totals_findings
 from mloan_report.filing.verification import judge, same_records
-from mloan_report.model.finding import Finding, has_errors
+from mloan_report.model.finding import Finding, Rule, has_errors
 from mloan_report.packs import Pack, packs
 from mloan_report.portfolio import Portfolio, UnusableInput
+
+
+NOTHING = Rule(
+    "FIL-004", "error", "Nothing to file", "No record falls due for {pack} on {as_of}.", "An empty filing would say that there are no loans.",
+    "Look at scope: it gives the reason for each loan.", "filing/build",
+)
 
 
 @dataclass
@@ -100,7 +106,7 @@ def _write(filing: Filing, findings: list[Finding], work: Path, target: Path, pa
     request = filing.request
     files = write_files(request.pack, filing.records, work, request.settings, request.made_at)
     if not files:
-        return BuildResult(None, [*findings, _nothing(filing)], None, filing)
+        return BuildResult(None, [*findings, NOTHING.finding(pack=request.pack.id, as_of=request.as_of.isoformat())], None, filing)
     verdict = judge(request.pack, [(work / f.name, f.record) for f in files], constants(request), {})
     totals = control_totals(filing, verdict.records)
     book = reconciliation(filing)
@@ -113,16 +119,6 @@ def _write(filing: Filing, findings: list[Finding], work: Path, target: Path, pa
     (work / "manifest.json").write_text(to_json(data), encoding="utf-8")
     _settle(work, target)
     return BuildResult(target, findings, data, filing, files)
-
-
-def _nothing(filing: Filing) -> Finding:
-    from mloan_report.model.finding import Rule
-
-    rule = Rule(
-        "FIL-004", "error", "Nothing to file", "No record falls due for {pack} on {as_of}.", "An empty filing would say that there are no loans.",
-        "Look at scope: it gives the reason for each loan.", "filing/build",
-    )
-    return rule.finding(pack=filing.request.pack.id, as_of=filing.request.as_of.isoformat())
 
 
 def _pack_files(packing: Any, files: list[WrittenFile], work: Path) -> dict[str, str]:

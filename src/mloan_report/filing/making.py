@@ -120,7 +120,8 @@ def make_filing(request: FilingRequest, earlier: Sequence[Finding], *, quarantin
     chosen = set(scope.filter("in_scope")["loan_id"].to_list())
     held: dict[str, list[str]] = {}
     if quarantine:
-        held = _loans_at_fault(earlier, chosen, request.portfolio)
+        # An error may hide whether a loan is in scope, so it comes first.
+        held = _loans_at_fault(earlier, set(scope["loan_id"].to_list()), request.portfolio)
     for _ in range(12):
         views.loans = base.filter(pl.col("loan_id").is_in(list(chosen - set(held))))
         _forget(views)
@@ -132,6 +133,7 @@ def make_filing(request: FilingRequest, earlier: Sequence[Finding], *, quarantin
             break
         held |= more
     out.quarantined = held
+    out.scope = scope.with_columns(in_scope=pl.col("in_scope") | pl.col("loan_id").is_in(list(held)))
     return out
 
 

@@ -64,6 +64,11 @@ class Finding:
         """The message in English."""
         return render(self.template, self)
 
+    @property
+    def advice(self) -> str:
+        """What to do, in English."""
+        return render(self.fix, self)
+
     def with_severity(self, severity: Severity) -> Finding:
         """The same finding under another severity (a settings file may lower or raise it)."""
         return replace(self, severity=severity)

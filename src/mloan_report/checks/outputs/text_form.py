@@ -13,7 +13,7 @@ def write(findings: Sequence[Finding]) -> str:
     for f in findings:
         where = ":".join(str(p) for p in (f.file, f.row) if p is not None)
         lines.append(f"{where + ': ' if where else ''}{f.severity} {f.code}: {f.message}")
-        lines.append(f"    what to do: {f.fix}")
+        lines.append(f"    what to do: {f.advice}")
     counts = {s: sum(1 for f in findings if f.severity == s) for s in ("error", "warning", "information")}
     lines.append(f"{counts['error']} errors, {counts['warning']} warnings, {counts['information']} notes")
     return "\n".join(lines) + "\n"

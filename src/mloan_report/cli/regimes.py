@@ -1,0 +1,50 @@
+"""The regime and provision table that a call or the policy names, with what must be said about their use."""
+
+from __future__ import annotations
+
+import sys
+from datetime import date
+from pathlib import Path
+
+from mloan_report.cli.shared import CannotUse
+from mloan_report.measures import Regime, load_regime, provision_tables, regimes
+from mloan_report.measures.classify import check_dates
+from mloan_report.measures.provision import ProvisionTable
+from mloan_report.portfolio import Portfolio
+
+
+def chosen_regime(name: str | None, portfolio: Portfolio, as_of: date, *, allow_expired: bool, allow_uncertain: bool) -> Regime | None:
+    """The regime named (or a file), else the policy's, else None. An expired one needs --allow-expired, unless the policy names it."""
+    policy = portfolio.institution.policy_on(as_of)
+    wanted = name or policy.classification
+    if wanted is None:
+        return None
+    if wanted.endswith(".toml"):
+        if not Path(wanted).is_file():
+            raise CannotUse(f"{wanted} is not there")
+        regime = load_regime(wanted)
+    elif wanted in regimes():
+        regime = regimes()[wanted]
+    else:
+        raise CannotUse(f"there is no regime {wanted}; there are {', '.join(regimes())}")
+    named_by_policy = policy.classification == regime.id
+    why = check_dates(regime, as_of, allow_expired=allow_expired or named_by_policy)
+    if why is not None:
+        raise CannotUse(why)
+    if not regime.in_force(as_of):
+        print(f"warning: {regime.id} is not in force on {as_of}", file=sys.stderr)
+    if regime.certainty == "knowledge_low" and not allow_uncertain:
+        raise CannotUse(f"{regime.id} is only remembered and its edges may be wrong (certainty knowledge_low): give --allow-uncertain to use it")
+    if regime.certainty == "knowledge":
+        print(f"warning: the bands of {regime.id} are unverified (certainty knowledge)", file=sys.stderr)
+    return regime
+
+
+def chosen_provisions(name: str | None, portfolio: Portfolio, as_of: date) -> ProvisionTable | None:
+    """The provision table named, else the policy's, else None."""
+    wanted = name or portfolio.institution.policy_on(as_of).provisions
+    if wanted is None:
+        return None
+    if wanted not in provision_tables():
+        raise CannotUse(f"there is no provision table {wanted}; there are {', '.join(provision_tables())}")
+    return provision_tables()[wanted]

@@ -1,0 +1,133 @@
+"""What the commands share: dates, portfolios, how findings are shown, progress on a terminal only."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import date, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from mloan_report.model.finding import Finding
+    from mloan_report.portfolio import Portfolio
+
+AsOf = Annotated[str, typer.Option("--as-of", help="The date, YYYY-MM-DD: the end of that day.")]
+AsOfOptional = Annotated[str | None, typer.Option("--as-of", help="The date, YYYY-MM-DD; default: the latest date in the data.")]
+KnownAt = Annotated[str | None, typer.Option("--known-at", help="Only what was booked by this date; default: all that is booked.")]
+Output = Annotated[str, typer.Option("--output", help="Form of the findings: text, json or csv.")]
+Report = Annotated[Path | None, typer.Option("--report", help="Write the findings to this file instead of standard output.")]
+Lang = Annotated[str, typer.Option("--lang", help="Language of messages: en, zh_CN, es, pt_BR; what is not translated stays English.")]
+Folder = Annotated[Path, typer.Argument(help="A portfolio: institution.toml and one csv or parquet file a table.")]
+
+
+class CannotUse(Exception):
+    """The call or an input cannot be used: exit status 2, one line."""
+
+
+def day(text: str, option: str = "--as-of") -> date:
+    """A date from the command line."""
+    from mloan_report.model.grammar import parse_date
+
+    try:
+        return parse_date(text)
+    except ValueError:
+        raise CannotUse(f"{option} {text!r} is not a date as YYYY-MM-DD") from None
+
+
+def optional_day(text: str | None, option: str = "--known-at") -> date | None:
+    """A date, or None where the option was not given."""
+    return None if text is None else day(text, option)
+
+
+def moment(text: str | None) -> datetime | None:
+    """A time stamp with its offset, from --made-at."""
+    if text is None:
+        return None
+    try:
+        value = datetime.fromisoformat(text)
+    except ValueError:
+        raise CannotUse(f"--made-at {text!r} is not a time stamp as 2026-11-01T09:00:00+08:00") from None
+    if value.tzinfo is None:
+        raise CannotUse(f"--made-at {text!r} has no offset from UTC: write 2026-11-01T09:00:00+08:00")
+    return value
+
+
+def open_portfolio(folder: Path) -> Portfolio:
+    """The portfolio, with what it takes to read it said on a terminal."""
+    from mloan_report.portfolio import read_portfolio
+
+    with progress(f"reading {folder}"):
+        return read_portfolio(folder)
+
+
+def show_findings(findings: Sequence[Finding], output: str, report: Path | None, lang: str) -> None:
+    """Writes the findings in *output* form to *report* or standard output."""
+    from mloan_report.checks.outputs import output_forms, writer
+    from mloan_report.locale import translated
+
+    if output not in output_forms():
+        raise CannotUse(f"--output {output!r} is not one of {', '.join(output_forms())}")
+    text = writer(output)(translated(findings, lang))
+    if report is not None:
+        report.write_text(text, encoding="utf-8")
+    else:
+        sys.stdout.write(text)
+
+
+def check_language(lang: str) -> str:
+    """The language's catalog name; zh and pt are accepted."""
+    from mloan_report.locale import catalog_name
+
+    try:
+        return catalog_name(lang)
+    except KeyError:
+        raise CannotUse(f"--lang {lang!r} is not one of en, zh_CN, es, pt_BR") from None
+
+
+def check_form(output: str) -> None:
+    """Refuses an unknown form before any work is done."""
+    from mloan_report.checks.outputs import output_forms
+
+    if output not in output_forms():
+        raise CannotUse(f"--output {output!r} is not one of {', '.join(output_forms())}")
+
+
+def status_of(findings: Sequence[Finding]) -> int:
+    """The exit status that findings ask for."""
+    return 1 if any(f.severity == "error" for f in findings) else 0
+
+
+def pack_named(name: str) -> str:
+    """A pack's id, or an error that lists those installed."""
+    from mloan_report.packs import packs
+
+    if name not in packs():
+        raise CannotUse(f"there is no pack {name}; installed are {', '.join(packs())}")
+    return name
+
+
+def settings_of(pairs: Sequence[str]) -> dict[str, str]:
+    """``--set name=value`` options."""
+    out = {}
+    for pair in pairs:
+        name, sign, value = pair.partition("=")
+        if not sign or not name:
+            raise CannotUse(f"--set {pair!r} is not name=value")
+        out[name] = value
+    return out
+
+
+@contextmanager
+def progress(what: str) -> Iterator[None]:
+    """A spinner with *what* is being done, on a terminal only."""
+    if not sys.stderr.isatty():
+        yield
+        return
+    from rich.console import Console
+
+    with Console(stderr=True).status(what):
+        yield
