@@ -35,7 +35,7 @@ def pairs(portfolio: Portfolio, now: Positions, as_of: date, known_at: date | No
     """
     told = read_history(Path(settings["history"]), portfolio, settings) if settings.get("history") else None
     loans = now.loans.join(portfolio.table("loans").select("loan_id", "disbursed_on").unique("loan_id"), on="loan_id", how="left", maintain_order="left")
-    loans = loans.filter(~pl.col("status").is_in(["not_disbursed", "cancelled"])).with_columns(ended_on=_ended_on(portfolio))
+    loans = loans.filter(~pl.col("status").is_in(["not_disbursed", "cancelled"])).with_columns(ended_on=_ended_on(portfolio)).drop("as_of")
     if told is None or told.latest is None:
         still_open = loans.filter(pl.col("ended_on").is_null())
         return _first_reports(still_open, as_of, settings)
