@@ -84,7 +84,8 @@ def _example(name: str, loans: int, country: str, seed: int, *, check: bool) -> 
         made = make_sample(loans, country, seed, Path(folder) / name)
         names = {p.name for p in made.iterdir()} | ({p.name for p in target.iterdir()} if target.is_dir() else set())
         return [
-            f"docs/examples/{name}/{n}" for n in sorted(names)
+            f"docs/examples/{name}/{n}"
+            for n in sorted(names)
             if not (target / n).is_file() or not (made / n).is_file() or (target / n).read_bytes() != (made / n).read_bytes()
         ]
 
@@ -105,7 +106,18 @@ def _model() -> str:
         rows: list[tuple[object, ...]] = []
         for column, field in fields_of(model).items():
             what = ", ".join(field.values) if field.values else field.column.unit or ""
-            rows.append((f"`{column}`", "R" if field.required else "", field.column.kind, field.column.en, field.column.zh, what, field.column.pii or "", f"`{field.column.example}`"))
+            rows.append(
+                (
+                    f"`{column}`",
+                    "R" if field.required else "",
+                    field.column.kind,
+                    field.column.en,
+                    field.column.zh,
+                    what,
+                    field.column.pii or "",
+                    f"`{field.column.example}`",
+                )
+            )
         out.append(f"\n## {name}: {model.TITLE_EN} / {model.TITLE_ZH}\n\n{(model.__doc__ or '').strip()} Key: {', '.join(model.KEY)}.\n\n")
         out.append(_table(("column", "", "kind", "English", "中文", "values or unit", "personal data", "example"), rows))
     return "".join(out)
@@ -117,41 +129,70 @@ def _rule_section(rule: Rule) -> str:
 
 def _rules() -> str:
     rules = {**all_rules(), **FILING_RULES}
-    return NOTE + f"# Portfolio rules\n\n{len(rules)} rules. Ids never change meaning; `mloan-report explain ID` prints the same.\n" + "".join(_rule_section(r) for r in sorted(rules.values(), key=lambda r: r.id))
+    return (
+        NOTE
+        + f"# Portfolio rules\n\n{len(rules)} rules. Ids never change meaning; `mloan-report explain ID` prints the same.\n"
+        + "".join(_rule_section(r) for r in sorted(rules.values(), key=lambda r: r.id))
+    )
 
 
 def _position() -> str:
     rows: list[tuple[object, ...]] = [(f"`{c.name}`", c.kind, c.title_en, c.title_zh, c.definition) for c in POSITION_COLUMNS]
-    return NOTE + "# The position of a loan on a date\n\nAt the end of as_of, with what was booked by known_at.\n\n" + _table(("column", "kind", "English", "中文", "definition"), rows)
+    return (
+        NOTE
+        + "# The position of a loan on a date\n\nAt the end of as_of, with what was booked by known_at.\n\n"
+        + _table(("column", "kind", "English", "中文", "definition"), rows)
+    )
 
 
 def _regimes() -> str:
     out = [NOTE + "# Regimes and provision tables\n"]
     for r in regimes().values():
-        out.append(f"\n## {r.id}: {r.en}\n\n{r.local or ''}\n\nIn force {r.effective_from} to {r.effective_to or 'now'}; unit {r.unit}; days `{r.days}` ({r.dpd_method}). Source: {r.source} (certainty {r.certainty}). {r.note or ''}\n\n")
+        out.append(
+            f"\n## {r.id}: {r.en}\n\n{r.local or ''}\n\nIn force {r.effective_from} to {r.effective_to or 'now'}; unit {r.unit}; days `{r.days}` ({r.dpd_method}). Source: {r.source} (certainty {r.certainty}). {r.note or ''}\n\n"
+        )
         rows: list[tuple[object, ...]] = []
         for s in r.segments:
             for x in s.securities:
-                rows += [(s.name, x.name, b.text, b.code, r.category(b.code).en, "" if b.provision_pct is None else b.provision_pct, s.certainty) for b in x.bands]
+                rows += [
+                    (s.name, x.name, b.text, b.code, r.category(b.code).en, "" if b.provision_pct is None else b.provision_pct, s.certainty) for b in x.bands
+                ]
         out.append(_table(("segment", "security", "days", "category", "name", "provision %", "certainty"), rows))
         if r.triggers:
-            out.append("\n" + _table(("at least", "when", "reason", "source", "certainty"), [(t.at_least, f"`{t.when}`", t.reason, t.source, t.certainty) for t in r.triggers]))
+            out.append(
+                "\n"
+                + _table(
+                    ("at least", "when", "reason", "source", "certainty"), [(t.at_least, f"`{t.when}`", t.reason, t.source, t.certainty) for t in r.triggers]
+                )
+            )
         if r.contagion:
             out.append(f"\nContagion: {r.contagion.reason} ({r.contagion.source}; {r.contagion.certainty}).\n")
     for t in provision_tables().values():
         rates = ", ".join(f"{c}: {v / 10**7:g} %" for c, v in t.specific)
-        out.append(f"\n## {t.id}: {t.en}\n\n{t.local or ''}\n\nSpecific {rates}; general {t.general / 10**7:g} % on all; base `{t.base}`; for {', '.join(t.regimes)}. Source: {t.source} (certainty {t.certainty}). {t.note or ''}\n")
+        out.append(
+            f"\n## {t.id}: {t.en}\n\n{t.local or ''}\n\nSpecific {rates}; general {t.general / 10**7:g} % on all; base `{t.base}`; for {', '.join(t.regimes)}. Source: {t.source} (certainty {t.certainty}). {t.note or ''}\n"
+        )
     return "".join(out)
 
 
 def _ratios() -> str:
     rows: list[tuple[object, ...]] = [(f"`{r.id}`", r.en, r.zh, r.formula, r.source, r.certainty, r.note or "") for r in ratio_definitions().values()]
-    return NOTE + "# Ratios of one date\n\nA value is a pure number; undefined is null with the reason, never 0.\n\n" + _table(("id", "English", "中文", "formula", "source", "certainty", "note"), rows)
+    return (
+        NOTE
+        + "# Ratios of one date\n\nA value is a pure number; undefined is null with the reason, never 0.\n\n"
+        + _table(("id", "English", "中文", "formula", "source", "certainty", "note"), rows)
+    )
 
 
 def _identity() -> str:
-    rows: list[tuple[object, ...]] = [(f"`{s.id}`", s.title_en, s.title_zh, s.source, s.certainty, ", ".join(sorted(s.soft)) or "none") for s in SCHEMES.values()]
-    return NOTE + "# Identity numbers\n\nAny other module of python-stdnum (`br.cpf`) comes through the same door.\n\n" + _table(("scheme", "English", "中文", "source", "certainty", "parts that only warn"), rows)
+    rows: list[tuple[object, ...]] = [
+        (f"`{s.id}`", s.title_en, s.title_zh, s.source, s.certainty, ", ".join(sorted(s.soft)) or "none") for s in SCHEMES.values()
+    ]
+    return (
+        NOTE
+        + "# Identity numbers\n\nAny other module of python-stdnum (`br.cpf`) comes through the same door.\n\n"
+        + _table(("scheme", "English", "中文", "source", "certainty", "parts that only warn"), rows)
+    )
 
 
 def _cases() -> str:
@@ -163,20 +204,45 @@ def _cases() -> str:
 
 
 def _pack(pack: Pack) -> str:
-    out = [NOTE + f"# {pack.id}: {pack.title}\n\n{pack.data['regulator']}. {pack.data['law']}.\n\nStatus: {pack.data['status']} (certainty {pack.data['certainty']}).\n\n"]
+    out = [
+        NOTE
+        + f"# {pack.id}: {pack.title}\n\n{pack.data['regulator']}. {pack.data['law']}.\n\nStatus: {pack.data['status']} (certainty {pack.data['certainty']}).\n\n"
+    ]
     readme = pack.folder.joinpath("README.md")
     if readme.is_file():
         out.append(readme.read_text(encoding="utf-8") + "\n")
-    out.append("## Settings\n\n" + _table(("setting", "default", "choices", "meaning", "source"), [(f"`{s.name}`", s.default or "", ", ".join(s.choices), s.meaning, s.source) for s in pack.settings.values()]))
+    out.append(
+        "## Settings\n\n"
+        + _table(
+            ("setting", "default", "choices", "meaning", "source"),
+            [(f"`{s.name}`", s.default or "", ", ".join(s.choices), s.meaning, s.source) for s in pack.settings.values()],
+        )
+    )
     out.append("\n## Left out of a filing\n\n" + _table(("when", "reason", "source"), [(f"`{s.out_if}`", s.reason, s.source) for s in pack.scope_rules]))
     for r in pack.records():
         out.append(f"\n## Record {r.name}\n\nFrom the view `{r.rows}`{f', where `{r.where}`' if r.where else ''}; key {', '.join(r.key)}.\n\n")
         rows: list[tuple[object, ...]] = [
-            (f.segment, f.name, f.title_en, f.title_local, f"{f.type}{' ' + str(f.length) if f.length else ''}", f.required, f.condition, f"`{f.value}`" if f.value else "not filled", f.certainty) for f in r.fields
+            (
+                f.segment,
+                f.name,
+                f.title_en,
+                f.title_local,
+                f"{f.type}{' ' + str(f.length) if f.length else ''}",
+                f.required,
+                f.condition,
+                f"`{f.value}`" if f.value else "not filled",
+                f.certainty,
+            )
+            for f in r.fields
         ]
         out.append(_table(("segment", "field", "English", "local", "type", "", "condition", "value", "certainty"), rows))
     out.append("\n## Rules\n\n")
-    out.append(_table(("id", "severity", "record", "message", "why", "certainty", "run here"), [(r.id, r.severity, ", ".join(r.records), r.message, r.why, r.certainty, "yes" if r.offline else "no") for r in pack.rules]))
+    out.append(
+        _table(
+            ("id", "severity", "record", "message", "why", "certainty", "run here"),
+            [(r.id, r.severity, ", ".join(r.records), r.message, r.why, r.certainty, "yes" if r.offline else "no") for r in pack.rules],
+        )
+    )
     return "".join(out)
 
 
@@ -191,7 +257,7 @@ def _xsds(pack: Pack) -> Iterator[tuple[str, str]]:
 
 def _findings_schema() -> dict[str, object]:
     text = {"type": ["string", "null"]}
-    properties: dict[str, object] = {n: text for n in ("message", "table", "key", "field", "value", "file", "loan_id", "fix", "source")}
+    properties: dict[str, object] = dict.fromkeys(("message", "table", "key", "field", "value", "file", "loan_id", "fix", "source"), text)
     properties |= {"code": {"type": "string"}, "severity": {"enum": ["error", "warning", "information"]}, "row": {"type": ["integer", "null"]}}
     item = {"type": "object", "properties": properties, "required": sorted(properties), "additionalProperties": False}
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "Findings", "type": "array", "items": item}
@@ -199,13 +265,54 @@ def _findings_schema() -> dict[str, object]:
 
 def _manifest_schema() -> dict[str, object]:
     sha = {"type": "string", "pattern": "^[0-9a-f]{64}$"}
-    output = {"type": "object", "required": ["file", "record", "records", "bytes", "sha256", "packed"], "properties": {"file": {"type": "string"}, "record": {"type": "string"}, "records": {"type": "integer"}, "bytes": {"type": "integer"}, "sha256": sha, "packed": {"type": ["string", "null"]}}}
+    output = {
+        "type": "object",
+        "required": ["file", "record", "records", "bytes", "sha256", "packed"],
+        "properties": {
+            "file": {"type": "string"},
+            "record": {"type": "string"},
+            "records": {"type": "integer"},
+            "bytes": {"type": "integer"},
+            "sha256": sha,
+            "packed": {"type": ["string", "null"]},
+        },
+    }
     total = {"type": "object", "required": ["name", "currency", "portfolio", "portfolio_rounded_as_filed", "files", "rounding", "agrees"]}
-    loans = {"type": "object", "required": ["loans_given", "loans_filed", "loans_quarantined", "loans_out_of_scope", "out_of_scope_reasons", "quarantine_codes", "reconciles"]}
-    required = ["manifest", "library", "pack", "institution", "as_of", "known_at", "made_at", "settings", "regime", "inputs", "adjustments", "outputs", "loans", "control_totals", "quarantined", "out_of_scope", "rules"]
+    loans = {
+        "type": "object",
+        "required": ["loans_given", "loans_filed", "loans_quarantined", "loans_out_of_scope", "out_of_scope_reasons", "quarantine_codes", "reconciles"],
+    }
+    required = [
+        "manifest",
+        "library",
+        "pack",
+        "institution",
+        "as_of",
+        "known_at",
+        "made_at",
+        "settings",
+        "regime",
+        "inputs",
+        "adjustments",
+        "outputs",
+        "loans",
+        "control_totals",
+        "quarantined",
+        "out_of_scope",
+        "rules",
+    ]
     return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema", "title": "Manifest of a filing", "type": "object", "required": required,
-        "properties": {"manifest": {"const": 1}, "inputs": {"type": "array", "items": {"type": "object", "required": ["file", "sha256"], "properties": {"sha256": sha}}}, "outputs": {"type": "array", "items": output}, "control_totals": {"type": "array", "items": total}, "loans": loans},
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Manifest of a filing",
+        "type": "object",
+        "required": required,
+        "properties": {
+            "manifest": {"const": 1},
+            "inputs": {"type": "array", "items": {"type": "object", "required": ["file", "sha256"], "properties": {"sha256": sha}}},
+            "outputs": {"type": "array", "items": output},
+            "control_totals": {"type": "array", "items": total},
+            "loans": loans,
+        },
     }
 
 

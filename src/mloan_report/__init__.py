@@ -20,7 +20,7 @@ _PUBLIC = {
     "check_number": "mloan_report.identity",
     "classify": "mloan_report.measures",
     "gaps": "mloan_report.filing",
-    "packs": "mloan_report.packs",
+    "installed_packs": "mloan_report.packs",
     "portfolio_from_frames": "mloan_report.portfolio",
     "ratios": "mloan_report.measures",
     "read_portfolio": "mloan_report.portfolio",
@@ -33,17 +33,17 @@ _PUBLIC = {
 __all__ = ["__version__", *sorted(_PUBLIC)]
 
 if TYPE_CHECKING:
-    from mloan_report.filing import validate as validate
-    from mloan_report.filing import build as build
-    from mloan_report.filing import check_files as check_files
-    from mloan_report.filing import gaps as gaps
-    from mloan_report.filing import scope as scope
+    from mloan_report.filing.build import build as build
+    from mloan_report.filing.checking import check_files as check_files
+    from mloan_report.filing.gaps import gaps as gaps
+    from mloan_report.filing.scope import scope as scope
+    from mloan_report.filing.validation import validate as validate
     from mloan_report.identity import check_number as check_number
-    from mloan_report.measures import classify as classify
-    from mloan_report.measures import ratios as ratios
+    from mloan_report.measures.classify import classify as classify
+    from mloan_report.measures.ratio import ratios as ratios
     from mloan_report.model import Institution as Institution
     from mloan_report.model.finding import Finding as Finding
-    from mloan_report.packs import packs as packs
+    from mloan_report.packs import installed_packs as installed_packs
     from mloan_report.portfolio import Portfolio as Portfolio
     from mloan_report.portfolio import UnusableInput as UnusableInput
     from mloan_report.portfolio import portfolio_from_frames as portfolio_from_frames

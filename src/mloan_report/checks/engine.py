@@ -6,10 +6,10 @@ there, nothing else. It gets a :class:`Book` and gives the rows that break it.
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import pkgutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
-import dataclasses
 from dataclasses import dataclass
 from datetime import date
 from functools import cache
@@ -100,13 +100,14 @@ class Checked:
     not_run: dict[str, str]
 
 
-def run_checks(
-    book: Book, select: Sequence[str] = (), ignore: Sequence[str] = (), severities: Mapping[str, Severity] | None = None
-) -> Checked:
+def run_checks(book: Book, select: Sequence[str] = (), ignore: Sequence[str] = (), severities: Mapping[str, Severity] | None = None) -> Checked:
     """Runs every rule whose id begins with one of *select* (all where empty) and none of *ignore*; *severities* override by
     id prefix, the longest first. The findings of reading the portfolio come along, under the same selection.
     """
-    chosen = lambda code: (not select or any(code.startswith(s) for s in select)) and not any(code.startswith(s) for s in ignore)  # noqa: E731
+
+    def chosen(code: str) -> bool:
+        return (not select or code.startswith(tuple(select))) and not code.startswith(tuple(ignore) or ("\0",))
+
     out = Checked([f for f in book.portfolio.findings if chosen(f.code)], {})
     for registered in registry().values():
         rule = registered.rule
@@ -139,9 +140,14 @@ def _findings(rule: Rule, broken: Broken, portfolio: Portfolio) -> list[Finding]
         args = {n: mask(_text(row.get(c)), pii.get(c)) for n, c in broken.args.items()}
         out.append(
             rule.finding(
-                table=broken.table, file=portfolio.files.get(broken.table), row=row.get(ROW), field=broken.field,
-                key="|".join(mask(_text(row[k]), pii.get(k)) or "" for k in key), value=mask(_text(value), pii.get(broken.field or "")),
-                loan_id=row.get("loan_id"), **args,
+                table=broken.table,
+                file=portfolio.files.get(broken.table),
+                row=row.get(ROW),
+                field=broken.field,
+                key="|".join(mask(_text(row[k]), pii.get(k)) or "" for k in key),
+                value=mask(_text(value), pii.get(broken.field or "")),
+                loan_id=row.get("loan_id"),
+                **args,
             )
         )
     return out

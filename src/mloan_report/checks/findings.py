@@ -10,6 +10,16 @@ from mloan_report.model.finding import Finding
 def finding_as_dict(f: Finding) -> dict[str, Any]:
     """Plain data; ``value`` is masked where it is personal."""
     return {
-        "code": f.code, "severity": f.severity, "message": f.message, "table": f.table, "key": f.key, "field": f.field, "value": f.value, "file": f.file,
-        "row": f.row, "loan_id": f.loan_id, "fix": f.advice, "source": f.source,
+        "code": f.code,
+        "severity": f.severity,
+        "message": f.message,
+        "table": f.table,
+        "key": f.key,
+        "field": f.field,
+        "value": f.value,
+        "file": f.file,
+        "row": f.row,
+        "loan_id": f.loan_id,
+        "fix": f.advice,
+        "source": f.source,
     }

@@ -36,8 +36,14 @@ class ColumnQuality:
     def as_dict(self) -> dict[str, Any]:
         """Plain data."""
         return {
-            "table": self.table, "column": self.column, "required": self.required, "rows": self.rows, "given": self.given, "errors": self.errors,
-            "accuracy": None if self.accuracy is None else str(self.accuracy), "completeness": None if self.completeness is None else str(self.completeness),
+            "table": self.table,
+            "column": self.column,
+            "required": self.required,
+            "rows": self.rows,
+            "given": self.given,
+            "errors": self.errors,
+            "accuracy": None if self.accuracy is None else str(self.accuracy),
+            "completeness": None if self.completeness is None else str(self.completeness),
         }
 
 

@@ -23,7 +23,14 @@ def command_names() -> list[str]:
 
 def build_app(arguments: list[str]) -> typer.Typer:
     """The application with the command called (all of them for the help page)."""
-    app = typer.Typer(help=HELP, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None, context_settings={"help_option_names": ["-h", "--help"]})
+    app = typer.Typer(
+        help=HELP,
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
 
     @app.callback()
     def root(version: bool = typer.Option(False, "--version", "-V", help="Print the version and exit.")) -> None:

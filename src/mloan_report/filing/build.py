@@ -13,19 +13,23 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from mloan_report.checks import finding_as_dict
-from mloan_report.filing.validation import validate
 from mloan_report.filing.envelope import WrittenFile, write_files
 from mloan_report.filing.making import Filing, FilingRequest, constants, make_filing
 from mloan_report.filing.manifest import control_totals, manifest, reconciliation, to_json, totals_findings
+from mloan_report.filing.validation import validate
 from mloan_report.filing.verification import judge, same_records
 from mloan_report.model.finding import Finding, Rule, has_errors
 from mloan_report.packs import Pack, packs
 from mloan_report.portfolio import Portfolio, UnusableInput
 
-
 NOTHING = Rule(
-    "FIL-004", "error", "Nothing to file", "No record falls due for {pack} on {as_of}.", "An empty filing would say that there are no loans.",
-    "Look at scope: it gives the reason for each loan.", "filing/build",
+    "FIL-004",
+    "error",
+    "Nothing to file",
+    "No record falls due for {pack} on {as_of}.",
+    "An empty filing would say that there are no loans.",
+    "Look at scope: it gives the reason for each loan.",
+    "filing/build",
 )
 
 
@@ -51,7 +55,13 @@ class BuildResult:
 
 
 def request_for(
-    pack: Pack | str, portfolio: Portfolio, as_of: date, *, known_at: date | None = None, settings: Mapping[str, str] | None = None, made_at: datetime | None = None
+    pack: Pack | str,
+    portfolio: Portfolio,
+    as_of: date,
+    *,
+    known_at: date | None = None,
+    settings: Mapping[str, str] | None = None,
+    made_at: datetime | None = None,
 ) -> FilingRequest:
     """A request with the settings worked out: given, else the institution's, else the defaults."""
     chosen = packs().get(pack) if isinstance(pack, str) else pack
@@ -69,8 +79,17 @@ def request_for(
 
 
 def build(
-    pack: Pack | str, portfolio: Portfolio, as_of: date, out: str | Path, *, known_at: date | None = None, settings: Mapping[str, str] | None = None,
-    quarantine: bool = False, replace: bool = False, made_at: datetime | None = None, packing: Any = None,
+    pack: Pack | str,
+    portfolio: Portfolio,
+    as_of: date,
+    out: str | Path,
+    *,
+    known_at: date | None = None,
+    settings: Mapping[str, str] | None = None,
+    quarantine: bool = False,
+    replace: bool = False,
+    made_at: datetime | None = None,
+    packing: Any = None,
 ) -> BuildResult:
     """Builds the filing of *portfolio* for *pack* into the folder *out*.
 
@@ -157,5 +176,3 @@ def _settle(work: Path, target: Path) -> None:
 def _clock() -> datetime:
     epoch = os.environ.get("SOURCE_DATE_EPOCH")
     return datetime.fromtimestamp(int(epoch), UTC) if epoch else datetime.now(UTC)
-
-

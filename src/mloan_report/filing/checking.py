@@ -41,9 +41,7 @@ def check_files(paths: Sequence[str | Path], pack_id: str | None = None, as_of: 
     given = {record for _, record in named if record}
     missing = {} if _is_whole(chosen, files) else {r.name: "the file was not given" for r in chosen.records() if r.name not in given}
     verdict = judge(chosen, named, known, missing)
-    return CheckResult(
-        chosen.id, [p.name for p in files], verdict.findings, {name: r.height for name, r in verdict.records.items()}, verdict.rule_run
-    )
+    return CheckResult(chosen.id, [p.name for p in files], verdict.findings, {name: r.height for name, r in verdict.records.items()}, verdict.rule_run)
 
 
 def _files_of(paths: Sequence[str | Path]) -> list[Path]:

@@ -98,7 +98,10 @@ def header_values(pack: Pack, record: str, settings: Mapping[str, str | None], m
     template = templates.get(record, "")
     return {
         **{n: v or "" for n, v in settings.items()},
-        "record": record, "made_at": made_at, "serial": serial, "count": count,
+        "record": record,
+        "made_at": made_at,
+        "serial": serial,
+        "count": count,
         "template": (settings.get(template) or "") if template else "  ",
     }
 

@@ -24,27 +24,38 @@ def explain(name: str) -> list[str]:
         out.append(_rule(rule))
     if name in ratio_definitions():
         r = ratio_definitions()[name]
-        out.append(f"ratio {r.id}: {r.en} ({r.zh})\n  formula: {r.formula}\n  source: {r.source} (certainty {r.certainty})" + (f"\n  note: {r.note}" if r.note else ""))
+        out.append(
+            f"ratio {r.id}: {r.en} ({r.zh})\n  formula: {r.formula}\n  source: {r.source} (certainty {r.certainty})" + (f"\n  note: {r.note}" if r.note else "")
+        )
     if name in regimes():
         out.append(_regime(name))
     if name in provision_tables():
         t = provision_tables()[name]
         rates = ", ".join(f"{code} {rate / 10**7:g} %" for code, rate in t.specific)
-        out.append(f"provision table {t.id}: {t.en}\n  rates: {rates}; general {t.general / 10**7:g} % on all\n  base: {t.base}\n  for: {', '.join(t.regimes)}\n  source: {t.source} (certainty {t.certainty})")
+        out.append(
+            f"provision table {t.id}: {t.en}\n  rates: {rates}; general {t.general / 10**7:g} % on all\n  base: {t.base}\n  for: {', '.join(t.regimes)}\n  source: {t.source} (certainty {t.certainty})"
+        )
     for p in packs().values():
         if name == p.id:
             out.append(f"pack {p.id}: {p.title}\n  law: {p.data['law']}\n  certainty: {p.data['certainty']}; {p.data['status']}")
-        for r in p.rules:
-            if r.id == name or r.id.split("/")[0] == name:
-                fields = f" ({', '.join(r.fields)})" if r.fields else ""
-                out.append(f"{p.id} on {', '.join(r.records)}{fields}\n{_rule(r.rule)}" + ("" if r.offline else "\n  not run here: the recipient checks it against what it has stored"))
+        for own in p.rules:
+            if own.id == name or own.id.split("/")[0] == name:
+                fields = f" ({', '.join(own.fields)})" if own.fields else ""
+                out.append(
+                    f"{p.id} on {', '.join(own.records)}{fields}\n{_rule(own.rule)}"
+                    + ("" if own.offline else "\n  not run here: the recipient checks it against what it has stored")
+                )
         for layout in p.records():
             for f in layout.fields:
                 if name in (f.name, f"{layout.name}.{f.name}", f"{p.id}.{layout.name}.{f.name}"):
-                    out.append(f"field {p.id} {layout.name}.{f.name}: {f.title_en} ({f.title_local})\n  type {f.type}{f' {f.length}' if f.length else ''}; {f.condition or 'no condition'}\n  value: {f.value or 'not filled'}\n  certainty {f.certainty}")
+                    out.append(
+                        f"field {p.id} {layout.name}.{f.name}: {f.title_en} ({f.title_local})\n  type {f.type}{f' {f.length}' if f.length else ''}; {f.condition or 'no condition'}\n  value: {f.value or 'not filled'}\n  certainty {f.certainty}"
+                    )
         if name in p.settings:
             s = p.settings[name]
-            out.append(f"setting {p.id} {s.name}: {s.meaning}\n  default: {s.default if s.default is not None else 'none'}{'; one of ' + ', '.join(s.choices) if s.choices else ''}")
+            out.append(
+                f"setting {p.id} {s.name}: {s.meaning}\n  default: {s.default if s.default is not None else 'none'}{'; one of ' + ', '.join(s.choices) if s.choices else ''}"
+            )
     for c in POSITION_COLUMNS:
         if name == c.name:
             out.append(f"position column {c.name}: {c.title_en} ({c.title_zh})\n  {c.definition}")
@@ -55,7 +66,9 @@ def explain(name: str) -> list[str]:
             if name in (column, f"{table}.{column}"):
                 need = "required" if field.required else "optional"
                 values = f"\n  values: {', '.join(field.values)}" if field.values else ""
-                out.append(f"column {table}.{column}: {field.column.en} ({field.column.zh}), {field.column.kind}, {need}; example {field.column.example}{values}")
+                out.append(
+                    f"column {table}.{column}: {field.column.en} ({field.column.zh}), {field.column.kind}, {need}; example {field.column.example}{values}"
+                )
     return out
 
 
@@ -65,7 +78,11 @@ def _rule(rule: Rule) -> str:
 
 def _regime(name: str) -> str:
     r = regimes()[name]
-    lines = [f"regime {r.id}: {r.en}" + (f" ({r.local})" if r.local else ""), f"  in force: {r.effective_from} to {r.effective_to or 'now'}", f"  unit: {r.unit}; days: {r.days} ({r.dpd_method})"]
+    lines = [
+        f"regime {r.id}: {r.en}" + (f" ({r.local})" if r.local else ""),
+        f"  in force: {r.effective_from} to {r.effective_to or 'now'}",
+        f"  unit: {r.unit}; days: {r.days} ({r.dpd_method})",
+    ]
     for s in r.segments:
         for x in s.securities:
             bands = "; ".join(f"{b.text} {b.code}" + (f" {b.provision_pct} %" if b.provision_pct is not None else "") for b in x.bands)

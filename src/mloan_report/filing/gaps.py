@@ -43,8 +43,17 @@ class Gap:
         """Plain data."""
         pct = None if not self.needed else str((Decimal(100 * self.filled) / Decimal(self.needed)).quantize(Decimal("0.1")))
         return {
-            "record": self.record, "field": self.field, "title": self.title, "columns": list(self.columns), "needed": self.needed, "filled": self.filled,
-            "missing": self.missing, "filled_pct": pct, "records_rejected": self.rejected, "codes": list(self.codes), "condition": self.condition,
+            "record": self.record,
+            "field": self.field,
+            "title": self.title,
+            "columns": list(self.columns),
+            "needed": self.needed,
+            "filled": self.filled,
+            "missing": self.missing,
+            "filled_pct": pct,
+            "records_rejected": self.rejected,
+            "codes": list(self.codes),
+            "condition": self.condition,
         }
 
 
@@ -75,17 +84,19 @@ def gaps(pack: Pack | str, portfolio: Portfolio, as_of: date | None = None, sett
             codes.setdefault((f.table, f.field), set()).add(f.code)
     out = []
     for records in filing.records.values():
-        for f in records.layout.fields:
-            if f.is_container or f.column not in records.state.columns:
+        for field in records.layout.fields:
+            if field.is_container or field.column not in records.state.columns:
                 continue
-            gap = _gap(request.pack, records, f, rejected, codes)
+            gap = _gap(request.pack, records, field, rejected, codes)
             if gap is not None:
                 out.append(gap)
     out.sort(key=lambda g: (-g.rejected, -g.missing, g.record, g.field))
     return GapReport(day, {n: r.height for n, r in filing.records.items()}, tuple(out), unmapped)
 
 
-def _gap(pack: Pack, records: RecordSet, f: LayoutField, rejected: Mapping[tuple[str, str], set[str | None]], codes: Mapping[tuple[str, str], set[str]]) -> Gap | None:
+def _gap(
+    pack: Pack, records: RecordSet, f: LayoutField, rejected: Mapping[tuple[str, str], set[str | None]], codes: Mapping[tuple[str, str], set[str]]
+) -> Gap | None:
     state = records.state[f.column]
     needed = int((state != ABSENT).sum())
     filled = int((state == VALUE).sum())
@@ -114,5 +125,25 @@ def _columns_of(pack: Pack, records: RecordSet, f: LayoutField) -> tuple[str, ..
 def _every_name(sql: str) -> set[str]:
     import re
 
-    keywords = {"CASE", "WHEN", "THEN", "ELSE", "END", "AND", "OR", "NOT", "IN", "IS", "NULL", "TRUE", "FALSE", "DISTINCT", "FROM", "BETWEEN", "COALESCE", "GREATEST", "LEAST"}
+    keywords = {
+        "CASE",
+        "WHEN",
+        "THEN",
+        "ELSE",
+        "END",
+        "AND",
+        "OR",
+        "NOT",
+        "IN",
+        "IS",
+        "NULL",
+        "TRUE",
+        "FALSE",
+        "DISTINCT",
+        "FROM",
+        "BETWEEN",
+        "COALESCE",
+        "GREATEST",
+        "LEAST",
+    }
     return {w for w in re.findall(r"[A-Za-z_][A-Za-z0-9_]*", re.sub(r"'[^']*'", "", sql)) if w not in keywords and not w.isupper()}

@@ -166,9 +166,7 @@ def constants(request: FilingRequest) -> dict[str, Any]:
     return {"as_of": request.as_of, "previous_filing": None, **{f"set_{n}": v for n, v in request.settings.items()}}
 
 
-def check_records(
-    pack: Pack, made: Mapping[str, RecordSet], known: Mapping[str, Any], missing: Mapping[str, str]
-) -> tuple[list[Finding], RuleRun]:
+def check_records(pack: Pack, made: Mapping[str, RecordSet], known: Mapping[str, Any], missing: Mapping[str, str]) -> tuple[list[Finding], RuleRun]:
     """What layout and rules of *pack* find in *made*."""
     findings: list[Finding] = []
     for records in made.values():

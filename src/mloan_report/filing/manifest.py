@@ -21,13 +21,22 @@ from mloan_report.model.grammar import from_minor
 from mloan_report.portfolio.sql import compile_sql, evaluate_one
 
 UNEQUAL = Rule(
-    "FIL-002", "error", "Control totals do not reconcile", "{name} in {currency}: the portfolio has {portfolio}, the files have {files}.",
+    "FIL-002",
+    "error",
+    "Control totals do not reconcile",
+    "{name} in {currency}: the portfolio has {portfolio}, the files have {files}.",
     "Each control total is summed over the portfolio and read back from the files; beyond the rounding of the fields they must agree.",
-    "Compare the records with the position of the loans; this points to a record that says something else than the book.", "filing/manifest",
+    "Compare the records with the position of the loans; this points to a record that says something else than the book.",
+    "filing/manifest",
 )
 UNRECONCILED = Rule(
-    "FIL-003", "error", "Loans are unaccounted for", "{given} loans were given; {filed} filed, {quarantined} quarantined and {out} out of scope make {sum}.",
-    "Every loan given is filed, quarantined or out of scope with a reason.", "This is a defect of the library: report it.", "filing/manifest",
+    "FIL-003",
+    "error",
+    "Loans are unaccounted for",
+    "{given} loans were given; {filed} filed, {quarantined} quarantined and {out} out of scope make {sum}.",
+    "Every loan given is filed, quarantined or out of scope with a reason.",
+    "This is a defect of the library: report it.",
+    "filing/manifest",
 )
 
 
@@ -58,8 +67,11 @@ def control_totals(filing: Filing, read: Mapping[str, RecordSet]) -> list[dict[s
             in_files = by_row.get(code, 0)
             out.append(
                 {
-                    "name": control.name, "currency": code, "portfolio": str(from_minor(int(exact), digits)),
-                    "portfolio_rounded_as_filed": str(from_minor(rounded, control.scale)), "files": str(from_minor(in_files, control.scale)),
+                    "name": control.name,
+                    "currency": code,
+                    "portfolio": str(from_minor(int(exact), digits)),
+                    "portfolio_rounded_as_filed": str(from_minor(rounded, control.scale)),
+                    "files": str(from_minor(in_files, control.scale)),
                     "rounding": str(from_minor(rounded, control.scale) - from_minor(int(exact), digits)),
                     "agrees": rounded == in_files,
                 }
@@ -69,8 +81,8 @@ def control_totals(filing: Filing, read: Mapping[str, RecordSet]) -> list[dict[s
 
 def _rounded(value: int, digits: int, scale: int) -> int:
     if scale >= digits:
-        return value * 10 ** (scale - digits)
-    unit = 10 ** (digits - scale)
+        return value * int(10 ** (scale - digits))
+    unit = int(10 ** (digits - scale))
     return (abs(value) * 2 + unit) // (2 * unit) * (1 if value >= 0 else -1)
 
 
@@ -90,12 +102,17 @@ def reconciliation(filing: Filing) -> dict[str, Any]:
     scope = filing.scope
     given = filing.request.portfolio.table("loans").height
     out = scope.filter(~pl.col("in_scope"))
-    reasons = {r: n for r, n in sorted(out.group_by("reason").len().rows())}
+    reasons = dict(sorted(out.group_by("reason").len().rows()))
     held = len(filing.quarantined)
     filed = scope.filter("in_scope").height - held
     return {
-        "loans_given": given, "loans_filed": filed, "loans_quarantined": held, "loans_out_of_scope": out.height, "out_of_scope_reasons": reasons,
-        "quarantine_codes": _codes(filing.quarantined), "reconciles": given == filed + held + out.height,
+        "loans_given": given,
+        "loans_filed": filed,
+        "loans_quarantined": held,
+        "loans_out_of_scope": out.height,
+        "out_of_scope_reasons": reasons,
+        "quarantine_codes": _codes(filing.quarantined),
+        "reconciles": given == filed + held + out.height,
     }
 
 
@@ -114,12 +131,21 @@ def totals_findings(totals: Sequence[Mapping[str, Any]], book: Mapping[str, Any]
     ]
     if not book["reconciles"]:
         total = book["loans_filed"] + book["loans_quarantined"] + book["loans_out_of_scope"]
-        out.append(UNRECONCILED.finding(given=book["loans_given"], filed=book["loans_filed"], quarantined=book["loans_quarantined"], out=book["loans_out_of_scope"], sum=total))
+        out.append(
+            UNRECONCILED.finding(
+                given=book["loans_given"], filed=book["loans_filed"], quarantined=book["loans_quarantined"], out=book["loans_out_of_scope"], sum=total
+            )
+        )
     return out
 
 
 def manifest(
-    filing: Filing, files: Sequence[WrittenFile], folder: Path, totals: Sequence[Mapping[str, Any]], book: Mapping[str, Any], packed: Mapping[str, str],
+    filing: Filing,
+    files: Sequence[WrittenFile],
+    folder: Path,
+    totals: Sequence[Mapping[str, Any]],
+    book: Mapping[str, Any],
+    packed: Mapping[str, str],
 ) -> dict[str, Any]:
     """The manifest as plain data, in a fixed order."""
     request = filing.request
@@ -130,25 +156,38 @@ def manifest(
         "manifest": 1,
         "library": {"name": "mloan_report", "version": __version__},
         "pack": {
-            "id": pack.id, "version": version.id if version else None, "effective_from": version.effective_from if version else None, "law": pack.data["law"],
-            "certainty": pack.data["certainty"], "status": pack.data["status"], "data_sha256": pack_digest(pack),
+            "id": pack.id,
+            "version": version.id if version else None,
+            "effective_from": version.effective_from if version else None,
+            "law": pack.data["law"],
+            "certainty": pack.data["certainty"],
+            "status": pack.data["status"],
+            "data_sha256": pack_digest(pack),
         },
         "institution": {"name": portfolio.institution.name, "country": portfolio.institution.country, "made_up": portfolio.institution.made_up},
-        "as_of": request.as_of.isoformat(), "known_at": request.known_at.isoformat() if request.known_at else None, "made_at": _stamp(request.made_at),
+        "as_of": request.as_of.isoformat(),
+        "known_at": request.known_at.isoformat() if request.known_at else None,
+        "made_at": _stamp(request.made_at),
         "settings": dict(sorted(request.settings.items())),
         "regime": {"id": classified.regime.id, "certainty": classified.regime.certainty, "source": classified.regime.source} if classified else None,
         "inputs": [{"file": name, "sha256": sha} for name, sha in sorted(portfolio.digests.items())],
         "adjustments": [f.key for f in portfolio.findings if f.code == "TAB-021"],
         "outputs": [
-            {"file": f.name, "record": f.record, "records": f.records, "bytes": f.size, "sha256": digest(folder / f.name), "packed": packed.get(f.name)} for f in files
+            {"file": f.name, "record": f.record, "records": f.records, "bytes": f.size, "sha256": digest(folder / f.name), "packed": packed.get(f.name)}
+            for f in files
         ],
-        "loans": dict(book), "control_totals": list(totals),
+        "loans": dict(book),
+        "control_totals": list(totals),
         "quarantined": [{"loan_id": loan, "codes": codes} for loan, codes in sorted(filing.quarantined.items())],
         "out_of_scope": [
             {"loan_id": loan, "reason": reason, "source": source}
             for loan, reason, source in filing.scope.filter(~pl.col("in_scope")).select("loan_id", "reason", "source").sort("loan_id").rows()
         ],
-        "rules": {"run": len(filing.rule_run.run), "not_judged": dict(sorted(filing.rule_run.not_judged.items())), "not_run": dict(sorted(filing.rule_run.not_run.items()))},
+        "rules": {
+            "run": len(filing.rule_run.run),
+            "not_judged": dict(sorted(filing.rule_run.not_judged.items())),
+            "not_run": dict(sorted(filing.rule_run.not_run.items())),
+        },
         "not_packed": "the recipient's packing tool is not public: the files are delivered unpacked" if pack.data.get("packing") and not packed else None,
     }
 

@@ -12,7 +12,12 @@ from mloan_report.position import work_out
 
 
 def validate(
-    portfolio: Portfolio, as_of: date | None = None, known_at: date | None = None, *, select: Sequence[str] = (), ignore: Sequence[str] = (),
+    portfolio: Portfolio,
+    as_of: date | None = None,
+    known_at: date | None = None,
+    *,
+    select: Sequence[str] = (),
+    ignore: Sequence[str] = (),
     severities: Mapping[str, Severity] | None = None,
 ) -> Checked:
     """All checks on *as_of* (default: the latest date in the data)."""

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from lxml import etree
 
@@ -21,9 +21,13 @@ from mloan_report.model.finding import Finding, Rule
 from mloan_report.packs import Pack
 
 DIFFERENT = Rule(
-    "FIL-001", "error", "A file does not say what was made", "{file}: {detail}.",
+    "FIL-001",
+    "error",
+    "A file does not say what was made",
+    "{file}: {detail}.",
     "Every file is read back after it is written; it must hold the records that were made, and nothing else.",
-    "This is a defect of the library: report it with the file's record kind and the library's version.", "filing/verification",
+    "This is a defect of the library: report it with the file's record kind and the library's version.",
+    "filing/verification",
 )
 
 
@@ -62,7 +66,10 @@ def judge(pack: Pack, files: Sequence[tuple[Path, str | None]], known: Mapping[s
 def _explained(schema_finding: Finding, findings: Sequence[Finding]) -> bool:
     """Whether what the schema says of an element is said already by a finding of its own in the same record."""
     return any(
-        f.file == schema_finding.file and f.severity == "error" and not f.args.get("by_schema") and (f.field == schema_finding.field or schema_finding.field is None)
+        f.file == schema_finding.file
+        and f.severity == "error"
+        and not f.args.get("by_schema")
+        and (f.field == schema_finding.field or schema_finding.field is None)
         for f in findings
     )
 
@@ -94,8 +101,16 @@ def _structure_findings(pack: Pack, read: ReadFile) -> list[Finding]:
         rule = pack.layout_codes.rule(kind)
         what = f"{d.element} {d.detail}".strip()
         out.append(
-            rule.finding(table=read.record, file=read.path.name, row=d.line, field=d.element or None, key=f"record {d.record}" if d.record else None,
-                         detail=what if kind in ("root", "unreadable", "forbidden", "encoding", "no_records") else d.detail, name=d.element, record=read.record)
+            rule.finding(
+                table=read.record,
+                file=read.path.name,
+                row=d.line,
+                field=d.element or None,
+                key=f"record {d.record}" if d.record else None,
+                detail=what if kind in ("root", "unreadable", "forbidden", "encoding", "no_records") else d.detail,
+                name=d.element,
+                record=read.record,
+            )
         )
     return out
 
@@ -136,7 +151,17 @@ def _schema_findings(pack: Pack, read: ReadFile) -> list[Finding]:
     else:
         reasons = _invalid_lines(pack, read)
     return [
-        rule.finding(table=read.record, file=read.path.name, row=line, field=_element_of(text), name=_element_of(text) or "", detail=text, key=f"line {line}", by_schema=True, record=read.record)
+        rule.finding(
+            table=read.record,
+            file=read.path.name,
+            row=line,
+            field=_element_of(text),
+            name=_element_of(text) or "",
+            detail=text,
+            key=f"line {line}",
+            by_schema=True,
+            record=read.record,
+        )
         for line, text in reasons
     ]
 
@@ -162,5 +187,5 @@ def _invalid_lines(pack: Pack, read: ReadFile) -> list[tuple[int, str]]:
             except etree.XMLSyntaxError:
                 continue
             if not schema.validate(document):
-                out.extend((number, e.message) for e in schema.error_log)
+                out.extend((number, e.message) for e in cast(Any, schema.error_log))
     return out

@@ -64,6 +64,14 @@ def _card(number: pl.Series) -> dict[str, pl.Series]:
 
 OTHERS = (
     Scheme("sv.dui", "Identity document number (DUI)", "萨尔瓦多身份证号", "RNPN, as remembered", "knowledge", _dui, frozenset({"check_digit"})),
-    Scheme("sv.nit", "Tax identification number (NIT)", "萨尔瓦多税号", "Ministerio de Hacienda, as python-stdnum has it", "public_code", _nit, frozenset({"check_digit", "date"})),
+    Scheme(
+        "sv.nit",
+        "Tax identification number (NIT)",
+        "萨尔瓦多税号",
+        "Ministerio de Hacienda, as python-stdnum has it",
+        "public_code",
+        _nit,
+        frozenset({"check_digit", "date"}),
+    ),
     Scheme("bank_card", "Bank card number", "银行卡号", "ISO/IEC 7812-1", "official", _card, frozenset({"check_digit"})),
 )

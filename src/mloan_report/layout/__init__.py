@@ -7,6 +7,20 @@ from mloan_report.layout.records import RecordSet, make_records
 from mloan_report.layout.rules import LayoutCodes, RecordRule, RuleRun, check_layout, parse_rules, run_rules
 
 __all__ = [
-    "CodeList", "Group", "LayoutCodes", "LayoutField", "Lookup", "RecordLayout", "RecordRule", "RecordSet", "RefusedLayout", "RuleRun", "check_layout",
-    "make_records", "parse_rules", "read_codes", "read_fields", "run_rules",
+    "CodeList",
+    "Group",
+    "LayoutCodes",
+    "LayoutField",
+    "Lookup",
+    "RecordLayout",
+    "RecordRule",
+    "RecordSet",
+    "RefusedLayout",
+    "RuleRun",
+    "check_layout",
+    "make_records",
+    "parse_rules",
+    "read_codes",
+    "read_fields",
+    "run_rules",
 ]

@@ -150,15 +150,30 @@ def _field(row: Mapping[str, str], *, unique: bool) -> LayoutField:
     segment = row.get("segment", "")
     prefix = segment.replace("[]", "").replace("/", "_")
     return LayoutField(
-        record=row["record"], segment=segment, position=int(row["position"]), name=row["name"],
+        record=row["record"],
+        segment=segment,
+        position=int(row["position"]),
+        name=row["name"],
         column=row["name"] if unique or not prefix else f"{prefix}_{row['name']}",
-        title_local=row.get("title_local", ""), title_en=row.get("title_en", ""), type=row["type"],  # type: ignore[arg-type]
-        length=_whole(row.get("length")), min_length=_whole(row.get("min_length")), scale=_whole(row.get("scale")) or 0,
-        required=row.get("required") or "O", nillable=row.get("nillable") == "yes",
-        codes=tuple(c for c in (row.get("codes") or "").split(";") if c), listed=row.get("listed") == "yes",
-        pattern=row.get("pattern") or None, minimum=row.get("minimum") or None, maximum=row.get("maximum") or None,
-        collapse=row.get("collapse") == "yes", pii=row.get("pii") or None, present=row.get("present") or None,
-        present_rule=row.get("present_rule") or None, value=row.get("value") or None, condition=row.get("condition", ""),
+        title_local=row.get("title_local", ""),
+        title_en=row.get("title_en", ""),
+        type=row["type"],  # type: ignore[arg-type]
+        length=_whole(row.get("length")),
+        min_length=_whole(row.get("min_length")),
+        scale=_whole(row.get("scale")) or 0,
+        required=row.get("required") or "O",
+        nillable=row.get("nillable") == "yes",
+        codes=tuple(c for c in (row.get("codes") or "").split(";") if c),
+        listed=row.get("listed") == "yes",
+        pattern=row.get("pattern") or None,
+        minimum=row.get("minimum") or None,
+        maximum=row.get("maximum") or None,
+        collapse=row.get("collapse") == "yes",
+        pii=row.get("pii") or None,
+        present=row.get("present") or None,
+        present_rule=row.get("present_rule") or None,
+        value=row.get("value") or None,
+        condition=row.get("condition", ""),
         certainty=row.get("certainty") or "knowledge",
     )
 
@@ -177,7 +192,9 @@ def read_codes(texts: Iterable[str]) -> dict[str, CodeList]:
     for name, entries in rows.items():
         real = [e for e in entries if not e["code"].startswith("@")]
         out[name] = CodeList(
-            name, tuple(dict.fromkeys(e["code"] for e in real)), {e["code"]: e.get("label_en") or e.get("label_local", "") for e in real},
+            name,
+            tuple(dict.fromkeys(e["code"] for e in real)),
+            {e["code"]: e.get("label_en") or e.get("label_local", "") for e in real},
             frozenset(e["code"] for e in real if e.get("label_en", "").startswith("repealed")),
             is_open=any(e["code"] in ("@open", "@external") for e in entries),
             warns=any(e.get("certainty") == "knowledge" for e in entries) and not any(e.get("certainty") in ("official", "public_code") for e in entries),

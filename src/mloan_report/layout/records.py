@@ -35,6 +35,10 @@ class RecordSet:
     lines: pl.Series | None = None
     files: pl.Series | None = None
 
+    def filtered(self, keep: pl.Series) -> RecordSet:
+        """The records of a group where *keep* is true."""
+        return RecordSet(self.layout, self.typed.filter(keep), self.text.filter(keep), self.state.filter(keep))
+
     @property
     def height(self) -> int:
         """How many records."""
@@ -42,7 +46,10 @@ class RecordSet:
 
 
 def make_records(
-    layout: RecordLayout, view: pl.DataFrame, group_views: Mapping[str, pl.DataFrame], made: Mapping[str, RecordSet],
+    layout: RecordLayout,
+    view: pl.DataFrame,
+    group_views: Mapping[str, pl.DataFrame],
+    made: Mapping[str, RecordSet],
     functions: Mapping[str, Function],
 ) -> RecordSet:
     """The records of *layout* from its view, in the view's order. *made* are the record sets that lookups may ask."""
@@ -71,7 +78,7 @@ def _shown_only(child: RecordSet, parents: pl.DataFrame, path: str) -> RecordSet
     if flag not in parents.columns:
         return child
     shown = child.typed[ROWNUM].is_in(parents.filter(pl.col(flag))[ROWNUM].implode())
-    return RecordSet(child.layout, child.typed.filter(shown), child.text.filter(shown), child.state.filter(shown))
+    return child.filtered(shown)
 
 
 def _constants(view: pl.DataFrame) -> dict[str, Any]:
@@ -79,10 +86,9 @@ def _constants(view: pl.DataFrame) -> dict[str, Any]:
     return {c: view[c][0] for c in view.columns if c.startswith("set_")} if view.height else {}
 
 
-def _group_records(
-    layout: RecordLayout, group: Group, parents: pl.DataFrame, view: pl.DataFrame, functions: Mapping[str, Function]
-) -> RecordSet:
-    keys = [c for c in ("loan_id", "as_of") if c in view.columns and c in parents.columns] or ["party_id"]
+def _group_records(layout: RecordLayout, group: Group, parents: pl.DataFrame, view: pl.DataFrame, functions: Mapping[str, Function]) -> RecordSet:
+    shared: tuple[str, ...] = ("loan_id", "as_of")
+    keys = [c for c in shared if c in view.columns and c in parents.columns] or ["party_id"]
     child = parents.select(ROWNUM, *keys, "currency_digits").join(view.drop("currency_digits", strict=False), on=keys, how="inner", maintain_order="left")
     if group.where:
         child = child.filter(evaluate_one(child, compile_sql(group.where, child.columns, functions)).fill_null(False))
@@ -97,9 +103,7 @@ def _group_records(
     return RecordSet(inner, made.typed.with_columns(parent_of.alias(ROWNUM)), made.text, made.state)
 
 
-def _with_values(
-    frame: pl.DataFrame, record: str, fields: tuple[LayoutField, ...], digits: pl.Series, functions: Mapping[str, Function]
-) -> pl.DataFrame:
+def _with_values(frame: pl.DataFrame, record: str, fields: tuple[LayoutField, ...], digits: pl.Series, functions: Mapping[str, Function]) -> pl.DataFrame:
     """Adds the fields' typed values; a value may use fields of the same record, which then come first."""
     names = {f.column for f in fields}
     waiting = {f.column: f for f in fields if f.value}
@@ -121,9 +125,7 @@ def _with_values(
         if not ready:
             raise RefusedLayout(f"{record}: the values of {', '.join(waiting)} need each other")
         raw = evaluate(frame, {f"__raw_{c}": e for c, e in ready.items()})
-        frame = frame.with_columns(
-            [_checked(waiting[c], raw[f"__raw_{c}"], digits, record).alias(c) for c in ready]
-        )
+        frame = frame.with_columns([_checked(waiting[c], raw[f"__raw_{c}"], digits, record).alias(c) for c in ready])
         done |= set(ready)
         for column in ready:
             del waiting[column]
@@ -165,8 +167,12 @@ def _record_set(layout: RecordLayout, frame: pl.DataFrame, fields: tuple[LayoutF
         if f"shows_{f.column}" in frame.columns:
             shown = shown & pl.col(f"shows_{f.column}")
         states.append(
-            pl.when(~shown).then(pl.lit(ABSENT, pl.UInt8)).when(pl.col(f.column).is_null()).then(pl.lit(null_state, pl.UInt8))
-            .otherwise(pl.lit(VALUE, pl.UInt8)).alias(f.column)
+            pl.when(~shown)
+            .then(pl.lit(ABSENT, pl.UInt8))
+            .when(pl.col(f.column).is_null())
+            .then(pl.lit(null_state, pl.UInt8))
+            .otherwise(pl.lit(VALUE, pl.UInt8))
+            .alias(f.column)
         )
     state = frame.select(states)
     shown_only = {f.column: pl.when(state[f.column] == VALUE) for f in fields}
@@ -201,5 +207,3 @@ def with_lookup(
     sums = theirs.group_by(lookup.their, maintain_order=True).agg(aggregate.alias(lookup.name))
     left = frame.join(sums, left_on=list(lookup.on), right_on=list(lookup.their), how="left", maintain_order="left")
     return left.with_columns(pl.col(lookup.name).fill_null(0)) if verb == "COUNT" else left
-
-

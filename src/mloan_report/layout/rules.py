@@ -83,14 +83,27 @@ def parse_rules(tables: Iterable[Mapping[str, Any]], file: str) -> list[RecordRu
         records = (data["record"],) if isinstance(data["record"], str) else tuple(data["record"])
         refers = data.get("refers_to")
         rule = RecordRule(
-            id=data["id"], number=data.get("rule_no"), severity=data["severity"], records=records, fields=tuple(data.get("fields", ())),
-            message=data["message"], why=data.get("why", ""), fix=data["fix"], source=data["source"], certainty=data["certainty"],
-            violated_if=data.get("violated_if"), when=data.get("when"), group=data.get("group"), unique=tuple(data.get("unique", ())),
+            id=data["id"],
+            number=data.get("rule_no"),
+            severity=data["severity"],
+            records=records,
+            fields=tuple(data.get("fields", ())),
+            message=data["message"],
+            why=data.get("why", ""),
+            fix=data["fix"],
+            source=data["source"],
+            certainty=data["certainty"],
+            violated_if=data.get("violated_if"),
+            when=data.get("when"),
+            group=data.get("group"),
+            unique=tuple(data.get("unique", ())),
             refers_to=RefersTo(refers["record"], tuple(refers["on"]), tuple(refers.get("their", refers["on"])), refers.get("where")) if refers else None,
             lookups=tuple(
                 Lookup(x["name"], x["record"], tuple(x["on"]), tuple(x.get("their", x["on"])), x["value"], x.get("where")) for x in data.get("lookup", ())
             ),
-            needs=tuple(data.get("needs", ())), for_each=tuple(data.get("for_each", ())), offline=data.get("offline", True),
+            needs=tuple(data.get("needs", ())),
+            for_each=tuple(data.get("for_each", ())),
+            offline=data.get("offline", True),
         )
         out.extend(_expanded(rule))
     return out
@@ -102,15 +115,22 @@ def _expanded(rule: RecordRule) -> list[RecordRule]:
         return [rule]
     return [
         replace(
-            rule, fields=(name, *rule.fields), message=rule.message.replace("{each}", name), violated_if=(rule.violated_if or "").replace("{each}", name),
-            when=rule.when.replace("{each}", name) if rule.when else None, for_each=(),
+            rule,
+            fields=(name, *rule.fields),
+            message=rule.message.replace("{each}", name),
+            violated_if=(rule.violated_if or "").replace("{each}", name),
+            when=rule.when.replace("{each}", name) if rule.when else None,
+            for_each=(),
         )
         for name in rule.for_each
     ]
 
 
 def run_rules(
-    rules: Sequence[RecordRule], records: Mapping[str, RecordSet], constants: Mapping[str, Any], functions: Mapping[str, Function],
+    rules: Sequence[RecordRule],
+    records: Mapping[str, RecordSet],
+    constants: Mapping[str, Any],
+    functions: Mapping[str, Function],
     missing_records: Mapping[str, str],
 ) -> RuleRun:
     """Runs *rules* over *records*. *constants* become columns (settings ``set_*``, ``as_of``); one that is None makes the
@@ -175,8 +195,8 @@ def _violated(rule: RecordRule, frame: pl.DataFrame, records: Mapping[str, Recor
             known = theirs.select(pl.col(list(target.their))).unique().with_columns(_known=pl.lit(True))
             joined = frame.join(known, left_on=list(target.on), right_on=list(target.their), how="left", maintain_order="left")
             violated = joined["_known"].is_null()
-        given = frame.select(pl.all_horizontal([pl.col(c).is_not_null() for c in target.on]).alias("g"))["g"]
-        violated = violated & given
+        named = frame.select(pl.all_horizontal([pl.col(c).is_not_null() for c in target.on]).alias("g"))["g"]
+        violated = violated & named
     else:
         violated = condition(frame, rule.violated_if or "FALSE", functions)
     if rule.when:
@@ -193,8 +213,15 @@ def _finding(rule: RecordRule, subject: RecordSet, judged: RecordSet, frame: pl.
     shown = {name: _shown(name, fields.get(name), text.get(name, row.get(name))) for name in rule.fields}
     first = next(iter(rule.fields), None)
     return rule.rule.finding(
-        table=subject.layout.name, field=first, value=shown.get(first) if first else None, key=record_key(subject, parent), file=_at(subject.files, parent),
-        row=_at(subject.lines, parent), loan_id=row.get("loan_id"), loans=tuple(row.get("_links") or ()), record=subject.layout.name,
+        table=subject.layout.name,
+        field=first,
+        value=shown.get(first) if first else None,
+        key=record_key(subject, parent),
+        file=_at(subject.files, parent),
+        row=_at(subject.lines, parent),
+        loan_id=row.get("loan_id"),
+        loans=tuple(row.get("_links") or ()),
+        record=subject.layout.name,
         **{name: value for name, value in shown.items() if name not in ("key", "table", "field", "value", "file", "row")},
     )
 
@@ -366,7 +393,7 @@ def _outside(day: pl.Series, f: LayoutField) -> pl.Series:
 
 
 def _beyond(value: pl.Series, f: LayoutField) -> pl.Series:
-    unit = 10**f.scale
+    unit: int = 10**f.scale
 
     def scaled(text: str) -> int:
         whole, _, fraction = text.partition(".")
@@ -403,6 +430,15 @@ def _layout_finding(records: RecordSet, own: RecordSet, f: LayoutField, i: int, 
     value = mask(own.text[f.column][i], f.pii)  # type: ignore[arg-type]
     loan = records.typed["loan_id"][parent] if "loan_id" in records.typed.columns else None
     return rule.finding(
-        table=records.layout.name, field=f.column, value=value, key=record_key(records, parent), file=_at(records.files, parent), row=_at(records.lines, parent),
-        loan_id=loan, loans=tuple(_links(records, parent)), record=records.layout.name, name=f.name, **args,
+        table=records.layout.name,
+        field=f.column,
+        value=value,
+        key=record_key(records, parent),
+        file=_at(records.files, parent),
+        row=_at(records.lines, parent),
+        loan_id=loan,
+        loans=tuple(_links(records, parent)),
+        record=records.layout.name,
+        name=f.name,
+        **args,
     )

@@ -49,10 +49,10 @@ def to_text(field: LayoutField, column: str) -> pl.Expr:
 
 def scaled_text(value: pl.Expr, scale: int) -> pl.Expr:
     """Whole numbers at *scale* decimals: 48623 at 2 is ``486.23``."""
-    unit = 10**scale
+    unit: int = 10**scale
     size = value.abs()
     sign = pl.when(value < 0).then(pl.lit("-")).otherwise(pl.lit(""))
-    return sign + (size // unit).cast(pl.String) + pl.lit(".") + (size % unit).cast(pl.String).str.zfill(scale)
+    return pl.concat_str(sign, (size // unit).cast(pl.String), pl.lit("."), (size % unit).cast(pl.String).str.zfill(scale))
 
 
 def from_text(field: LayoutField, text: pl.Series) -> pl.Series:
@@ -64,7 +64,9 @@ def from_text(field: LayoutField, text: pl.Series) -> pl.Series:
         whole = good.str.extract(r"^[-+]?([0-9]*)", 1).replace({"": "0"})
         fraction = good.str.extract(r"\.([0-9]+)$", 1).fill_null("")
         fits = fraction.str.strip_chars_end("0").str.len_bytes() <= field.scale
-        number = whole.cast(pl.Int64, strict=False) * 10**field.scale + (fraction.str.pad_end(field.scale, "0").str.slice(0, field.scale)).cast(pl.Int64, strict=False)
+        number = whole.cast(pl.Int64, strict=False) * 10**field.scale + (fraction.str.pad_end(field.scale, "0").str.slice(0, field.scale)).cast(
+            pl.Int64, strict=False
+        )
         signed = pl.select(pl.when(negative).then(-number).otherwise(number)).to_series()
         return pl.select(pl.when(ok & fits).then(signed)).to_series()
     if field.is_number:
@@ -92,6 +94,4 @@ def _rescaled(value: pl.Series, digits: pl.Series, scale: int) -> pl.Series:
     frame = pl.DataFrame({"v": value.cast(pl.Int64), "d": digits.cast(pl.Int64)})
     shift = pl.col("d") - scale
     power = shift.abs().replace_strict(list(range(11)), [10**n for n in range(11)], return_dtype=pl.Int64)
-    return frame.select(
-        pl.when(shift <= 0).then(pl.col("v") * power).otherwise(MACROS["HALF_UP"](pl.col("v"), power)).alias(value.name)
-    ).to_series()
+    return frame.select(pl.when(shift <= 0).then(pl.col("v") * power).otherwise(MACROS["HALF_UP"](pl.col("v"), power)).alias(value.name)).to_series()

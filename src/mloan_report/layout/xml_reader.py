@@ -158,16 +158,18 @@ class RecordCollector:
     def record_set(self, file: str = "") -> RecordSet:
         """What was gathered, typed."""
         fields = [f for f in self.layout.fields if not f.is_container and f.column in self.texts]
-        text = pl.DataFrame({c: self.texts[c] for c in self.texts}, schema={c: pl.String for c in self.texts})
+        text = pl.DataFrame({c: self.texts[c] for c in self.texts}, schema=dict.fromkeys(self.texts, pl.String))
         text = text.with_columns([_collapse(pl.col(f.column)).alias(f.column) for f in fields if f.collapse])
-        state = pl.DataFrame({c: self.states[c] for c in self.states}, schema={c: pl.UInt8 for c in self.states})
+        state = pl.DataFrame({c: self.states[c] for c in self.states}, schema=dict.fromkeys(self.states, pl.UInt8))
         rows = self.parents if self.parents else list(range(len(self.lines)))
         base: list[pl.Series] = [pl.Series(ROWNUM, rows, dtype=pl.UInt32)]
         base += [pl.Series(f"has_{n}", v, dtype=pl.Boolean) for n, v in self.has.items()]
         typed = pl.DataFrame([*base, *(from_text(f, text[f.column]).alias(f.column) for f in fields)])
         for path, child in self.children.items():
             group = next(g for g in self.layout.groups if g.path == path)
-            counts = pl.DataFrame({ROWNUM: child.parents}, schema={ROWNUM: pl.UInt32}).group_by(ROWNUM).agg(pl.len().cast(pl.Int64).alias(f"{group.name}_count"))
+            counts = (
+                pl.DataFrame({ROWNUM: child.parents}, schema={ROWNUM: pl.UInt32}).group_by(ROWNUM).agg(pl.len().cast(pl.Int64).alias(f"{group.name}_count"))
+            )
             typed = typed.join(counts, on=ROWNUM, how="left", maintain_order="left").with_columns(pl.col(f"{group.name}_count").fill_null(0))
         groups = {path: child.record_set(file) for path, child in self.children.items()}
         lines = pl.Series("line", self.lines, dtype=pl.UInt32)
@@ -275,5 +277,3 @@ def peek(path: Path, size: int = 4096) -> bytes:
     """The first bytes of a file."""
     with path.open("rb") as stream:
         return stream.read(size)
-
-

@@ -34,12 +34,7 @@ def record_texts(records: RecordSet) -> Iterator[pl.Series]:
 
 def _cut(records: RecordSet, start: int, length: int) -> RecordSet:
     typed = records.typed.slice(start, length)
-    groups = {
-        path: RecordSet(
-            g.layout, *[frame.filter(g.typed[ROWNUM].is_in(typed[ROWNUM].implode())) for frame in (g.typed, g.text, g.state)]
-        )
-        for path, g in records.groups.items()
-    }
+    groups = {path: g.filtered(g.typed[ROWNUM].is_in(typed[ROWNUM].implode())) for path, g in records.groups.items()}
     return RecordSet(records.layout, typed, records.text.slice(start, length), records.state.slice(start, length), groups)
 
 
@@ -47,7 +42,9 @@ def _texts(records: RecordSet) -> pl.Series:
     layout = records.layout
     frame = _escaped(records)
     for path, group in records.groups.items():
-        inner = _escaped(group).select(ROWNUM, pl.concat_str([pl.lit(f"<{group.layout.name}>"), *_parts(group.layout, ""), pl.lit(f"</{group.layout.name}>")]).alias("_g"))
+        inner = _escaped(group).select(
+            ROWNUM, pl.concat_str([pl.lit(f"<{group.layout.name}>"), *_parts(group.layout, ""), pl.lit(f"</{group.layout.name}>")]).alias("_g")
+        )
         joined = inner.group_by(ROWNUM, maintain_order=True).agg(pl.col("_g").str.join("").alias(f"_group_{path}"))
         frame = frame.join(joined, on=ROWNUM, how="left", maintain_order="left").with_columns(pl.col(f"_group_{path}").fill_null(""))
     parts = _segments(layout) if layout.segments else _parts(layout, "")
@@ -101,10 +98,7 @@ def _parts(layout: RecordLayout, segment: str) -> list[pl.Expr]:
 
 def _element(f: LayoutField) -> pl.Expr:
     state = pl.col(f"{f.column}__s")
-    empty = (
-        pl.when(state == NIL).then(pl.lit(f'<{f.name} xsi:nil="true"/>')).when(state == ABSENT).then(pl.lit(""))
-        .otherwise(pl.lit(f"<{f.name}></{f.name}>"))
-    )
+    empty = pl.when(state == NIL).then(pl.lit(f'<{f.name} xsi:nil="true"/>')).when(state == ABSENT).then(pl.lit("")).otherwise(pl.lit(f"<{f.name}></{f.name}>"))
     if f.required == "M" and not f.present and not f.segment:
         return pl.when(state == VALUE).then(pl.concat_str([pl.lit(f"<{f.name}>"), pl.col(f.column), pl.lit(f"</{f.name}>")])).otherwise(empty)
     return pl.concat_str([pl.lit(f"<{f.name}>"), pl.col(f.column), pl.lit(f"</{f.name}>")]).fill_null(empty)

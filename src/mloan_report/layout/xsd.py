@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from lxml import etree
 
@@ -132,13 +132,13 @@ def _text_restriction(simple: Any, field: LayoutField, codes: dict[str, CodeList
 class _Discard:
     """A parser target that builds nothing: the schema is checked while the text streams by."""
 
-    def start(self, tag: str, attributes: Any) -> None:
+    def start(self, tag: Any, attributes: Any) -> None:
         pass
 
-    def end(self, tag: str) -> None:
+    def end(self, tag: Any) -> None:
         pass
 
-    def data(self, data: str) -> None:
+    def data(self, data: Any) -> None:
         pass
 
     def close(self) -> None:
@@ -147,7 +147,7 @@ class _Discard:
 
 def is_valid_document(path: Path, schema: etree.XMLSchema) -> bool:
     """Whether the whole document fits the schema, at full speed: no tree is built and nothing is explained."""
-    parser = etree.XMLParser(schema=schema, target=_Discard(), resolve_entities=False, no_network=True, load_dtd=False)
+    parser = etree.XMLParser(schema=schema, target=cast(Any, _Discard()), resolve_entities=False, no_network=True, load_dtd=False)
     try:
         with path.open("rb") as stream:
             while block := stream.read(1 << 20):
@@ -166,7 +166,7 @@ def explain_document(path: Path, schema: etree.XMLSchema, most: int = 200) -> li
     except etree.XMLSyntaxError as error:
         return [(error.lineno or 0, str(error))]
     schema.validate(tree)
-    for entry in schema.error_log:
+    for entry in cast(Any, schema.error_log):
         found.append((entry.line, entry.message.replace("{" + (tree.getroot().nsmap.get(None) or "") + "}", "")))
         if len(found) >= most:
             break

@@ -33,6 +33,4 @@ def translated(findings: Sequence[Finding], lang: str) -> list[Finding]:
     words = catalog(catalog_name(lang))
     if not words:
         return list(findings)
-    return [
-        replace(f, template=words[f.code].get("message", f.template), fix=words[f.code].get("fix", f.fix)) if f.code in words else f for f in findings
-    ]
+    return [replace(f, template=words[f.code].get("message", f.template), fix=words[f.code].get("fix", f.fix)) if f.code in words else f for f in findings]

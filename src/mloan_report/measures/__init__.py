@@ -8,5 +8,14 @@ from mloan_report.measures.ratio import RatioValue, ratio_definitions, ratios
 from mloan_report.measures.regime import RefusedRegime, Regime, load_regime, regimes
 
 __all__ = [
-    "Classified", "RatioValue", "RefusedRegime", "Regime", "classify", "load_regime", "provision_tables", "ratio_definitions", "ratios", "regimes",
+    "Classified",
+    "RatioValue",
+    "RefusedRegime",
+    "Regime",
+    "classify",
+    "load_regime",
+    "provision_tables",
+    "ratio_definitions",
+    "ratios",
+    "regimes",
 ]

@@ -13,7 +13,7 @@ from decimal import Decimal
 import polars as pl
 
 from mloan_report.measures.provision import ProvisionTable
-from mloan_report.measures.regime import Band, Regime, RefusedRegime
+from mloan_report.measures.regime import Band, RefusedRegime, Regime
 from mloan_report.portfolio import Portfolio
 from mloan_report.portfolio.rounding import percent_of
 from mloan_report.portfolio.sql import compile_sql, condition, evaluate_one
@@ -47,8 +47,10 @@ def classify(view: pl.DataFrame, regime: Regime, portfolio: Portfolio, provision
     frame = _with_band(frame, regime)
     alive = (pl.col("claim_principal") > 0) | (pl.col("on_book_principal") > 0) | (pl.col("overdue_amount") > 0)
     frame = frame.with_columns(
-        not_classified=pl.when(~alive | pl.col("status").is_in(["cancelled", "not_disbursed"])).then(pl.lit(ENDED))
-        .when(pl.col("_segment").is_null()).then(pl.lit(NOT_COVERED))
+        not_classified=pl.when(~alive | pl.col("status").is_in(["cancelled", "not_disbursed"]))
+        .then(pl.lit(ENDED))
+        .when(pl.col("_segment").is_null())
+        .then(pl.lit(NOT_COVERED))
     )
     live = frame.filter(pl.col("not_classified").is_null())
     ranks, reasons = _by_events(live, regime, portfolio)
@@ -66,11 +68,26 @@ def classify(view: pl.DataFrame, regime: Regime, portfolio: Portfolio, provision
     )
     done = _with_provision(done, regime, provisions)
     return Classified(
-        regime, provisions,
+        regime,
+        provisions,
         done.select(
-            "loan_id", "as_of", "borrower_id", "currency_code", pl.col("_segment").alias("segment"), pl.col("_days").alias("days"), "category",
-            "category_own", "category_name", "npl", pl.col("_reasons").alias("reasons"), "provision_pct", "provision_own_pct", "provision_base", "provision",
-            "provision_reason", "not_classified",
+            "loan_id",
+            "as_of",
+            "borrower_id",
+            "currency_code",
+            pl.col("_segment").alias("segment"),
+            pl.col("_days").alias("days"),
+            "category",
+            "category_own",
+            "category_name",
+            "npl",
+            pl.col("_reasons").alias("reasons"),
+            "provision_pct",
+            "provision_own_pct",
+            "provision_base",
+            "provision",
+            "provision_reason",
+            "not_classified",
         ),
     )
 
@@ -105,7 +122,8 @@ def _by_events(live: pl.DataFrame, regime: Regime, portfolio: Portfolio) -> tupl
     ranks = {c.code: c.rank for c in regime.categories}
     candidates = [pl.col("_band").fill_null(0)]
     reasons = [
-        pl.when(pl.col("_band").is_null()).then(pl.lit("performing, class not stated below the first band"))
+        pl.when(pl.col("_band").is_null())
+        .then(pl.lit("performing, class not stated below the first band"))
         .otherwise(pl.format("band {}: {} days past due ({})", pl.col("_band_text"), pl.col("_days"), pl.lit(regime.source)))
     ]
     extra = live
@@ -127,14 +145,19 @@ def _by_events(live: pl.DataFrame, regime: Regime, portfolio: Portfolio) -> tupl
 
 
 def _own_ratings(live: pl.DataFrame, regime: Regime, portfolio: Portfolio, ranks: dict[str, int]) -> pl.DataFrame:
-    given = portfolio.table("classifications").filter(
-        (pl.col("regime") == regime.id) & (pl.col("source") != "computed") & pl.col("category").is_in(list(ranks))
-    ).select("loan_id", "category", "source", rated_on="as_of", known="known_at")
+    given = (
+        portfolio.table("classifications")
+        .filter((pl.col("regime") == regime.id) & (pl.col("source") != "computed") & pl.col("category").is_in(list(ranks)))
+        .select("loan_id", "category", "source", rated_on="as_of", known="known_at")
+    )
     dated = live.select("_i", "loan_id", "as_of").join(given, on="loan_id", how="inner").filter(pl.col("rated_on") <= pl.col("as_of"))
     latest = dated.sort("rated_on").group_by("_i", maintain_order=True).agg(pl.all().last())
     return latest.select(
-        "_i", _rated=pl.col("category").replace_strict(ranks, default=None, return_dtype=pl.Int64), _rated_code="category",
-        _rated_by="source", _rated_on="rated_on",
+        "_i",
+        _rated=pl.col("category").replace_strict(ranks, default=None, return_dtype=pl.Int64),
+        _rated_code="category",
+        _rated_by="source",
+        _rated_on="rated_on",
     )
 
 
@@ -159,9 +182,7 @@ def _with_contagion(live: pl.DataFrame, regime: Regime) -> pl.DataFrame:
         raised = pl.when(pl.col("_touched") & over).then(pl.max_horizontal("_own", pl.lit(floor, pl.Int64))).otherwise(pl.col("_own"))
     live = live.with_columns(_final=raised)
     added = pl.concat_list(pl.lit(f"contagion: {rule.reason} ({rule.source}; {rule.certainty})"))
-    return live.with_columns(
-        _reasons=pl.when(pl.col("_final") > pl.col("_own")).then(pl.col("_reasons").list.concat(added)).otherwise(pl.col("_reasons"))
-    )
+    return live.with_columns(_reasons=pl.when(pl.col("_final") > pl.col("_own")).then(pl.col("_reasons").list.concat(added)).otherwise(pl.col("_reasons")))
 
 
 def _with_provision(done: pl.DataFrame, regime: Regime, table: ProvisionTable | None) -> pl.DataFrame:
@@ -177,7 +198,10 @@ def _with_provision(done: pl.DataFrame, regime: Regime, table: ProvisionTable | 
     else:
         none = pl.lit(None, pl.Int64)
         return done.with_columns(
-            provision_pct=none, provision_own_pct=none, provision_base=none, provision=none,
+            provision_pct=none,
+            provision_own_pct=none,
+            provision_base=none,
+            provision=none,
             provision_reason=pl.lit("no provision table: name one in the policy or with --provisions"),
         )
     done = done.with_columns(

@@ -12,9 +12,11 @@ CONNECTING = ("spouse", "household", "parent", "child", "sibling", "other_family
 
 def people(portfolio: Portfolio, frame: pl.DataFrame) -> pl.Series:
     """One key a person: borrowers that share an identity number are one; without a number each borrower is one."""
-    numbers = portfolio.table("identifiers").filter(
-        pl.col("value").is_not_null() & (pl.col("status").fill_null("current") == "current")
-    ).select("party_id", number=pl.concat_str("scheme", pl.lit(":"), pl.col("value").str.to_uppercase()))
+    numbers = (
+        portfolio.table("identifiers")
+        .filter(pl.col("value").is_not_null() & (pl.col("status").fill_null("current") == "current"))
+        .select("party_id", number=pl.concat_str("scheme", pl.lit(":"), pl.col("value").str.to_uppercase()))
+    )
     shared = numbers.group_by("number").agg(pl.col("party_id").unique().sort()).filter(pl.col("party_id").list.len() > 1)
     union = Union()
     for ids in shared["party_id"].to_list():

@@ -53,6 +53,15 @@ def parse_provisions(data: dict[str, Any], file: str) -> ProvisionTable:
         raise RefusedRegime(f"{file}: certainty {data['certainty']!r} is not known")
     scaled = tuple((str(code), int(Decimal(rate) * 10**7)) for code, rate in data["specific_pct"].items())
     return ProvisionTable(
-        data["id"], data["en"], data.get("zh"), data["source"], data["certainty"], data["effective_from"], tuple(data["regimes"]),
-        data["base"], int(Decimal(data.get("general_pct", "0")) * 10**7), scaled, data.get("note"),
+        data["id"],
+        data["en"],
+        data.get("zh"),
+        data["source"],
+        data["certainty"],
+        data["effective_from"],
+        tuple(data["regimes"]),
+        data["base"],
+        int(Decimal(data.get("general_pct", "0")) * 10**7),
+        scaled,
+        data.get("note"),
     )

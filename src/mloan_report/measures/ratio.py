@@ -73,12 +73,20 @@ class RatioValue:
     def as_dict(self) -> dict[str, Any]:
         """Plain data; figures are text, exact."""
         return {
-            "id": self.ratio.id, "title": self.ratio.en, "title_zh": self.ratio.zh, "as_of": self.as_of.isoformat(), "group": dict(self.group),
+            "id": self.ratio.id,
+            "title": self.ratio.en,
+            "title_zh": self.ratio.zh,
+            "as_of": self.as_of.isoformat(),
+            "group": dict(self.group),
             "value": None if self.value is None else format(self.value, "f"),
             "numerator": None if self.numerator is None else format(self.numerator, "f"),
             "denominator": None if self.denominator is None else format(self.denominator, "f"),
-            "currency": self.currency, "definition": self.ratio.formula, "source": self.ratio.source, "certainty": self.ratio.certainty,
-            "reason": self.reason, "warnings": list(self.warnings),
+            "currency": self.currency,
+            "definition": self.ratio.formula,
+            "source": self.ratio.source,
+            "certainty": self.ratio.certainty,
+            "reason": self.reason,
+            "warnings": list(self.warnings),
         }
 
 
@@ -104,13 +112,24 @@ def parse_ratio(data: Mapping[str, Any], file: str) -> Ratio:
     if data["certainty"] not in CERTAINTIES:
         raise RefusedRegime(f"{file}: {data['id']}: certainty {data['certainty']!r} is not known")
     return Ratio(
-        data["id"], data["en"], data["zh"], data["numerator"], data["denominator"], tuple(data.get("needs", ())), data["source"],
-        data["certainty"], data.get("note"),
+        data["id"],
+        data["en"],
+        data["zh"],
+        data["numerator"],
+        data["denominator"],
+        tuple(data.get("needs", ())),
+        data["source"],
+        data["certainty"],
+        data.get("note"),
     )
 
 
 def ratios(
-    view: pl.DataFrame, portfolio: Portfolio, as_of: date, classified: Classified | None = None, by: Sequence[str] = (),
+    view: pl.DataFrame,
+    portfolio: Portfolio,
+    as_of: date,
+    classified: Classified | None = None,
+    by: Sequence[str] = (),
     only: Sequence[str] | None = None,
 ) -> list[RatioValue]:
     """All ratios of one date over the loans on the books, for the whole book or for each group of *by* columns.
@@ -138,9 +157,7 @@ def _book(view: pl.DataFrame, portfolio: Portfolio, classified: Classified | Non
         )
     share = pl.col("own_share_pct")
     book = book.with_columns(
-        own_overdue_principal=pl.when(share == 100 * 10**7).then("overdue_principal").otherwise(
-            percent_of(pl.col("overdue_principal"), share)
-        )
+        own_overdue_principal=pl.when(share == 100 * 10**7).then("overdue_principal").otherwise(percent_of(pl.col("overdue_principal"), share))
     )
     return book.with_columns(person=people(portfolio, book), group=group_column(portfolio, book))
 
@@ -240,9 +257,11 @@ class _Calculation:
         home = self.portfolio.institution.currency_code
         if code == home:
             return Decimal(1)
-        rows = self.portfolio.table("exchange_rates").filter(
-            (pl.col("currency_code") == code) & (pl.col("to_currency_code") == home) & (pl.col("as_of") <= self.as_of)
-        ).sort("as_of")
+        rows = (
+            self.portfolio.table("exchange_rates")
+            .filter((pl.col("currency_code") == code) & (pl.col("to_currency_code") == home) & (pl.col("as_of") <= self.as_of))
+            .sort("as_of")
+        )
         if rows.height == 0:
             raise _Unknown(f"no exchange rate from {code} to {home} on or before {self.as_of}")
         used = f"{code}/{home} {rows['rate'][-1]} of {rows['as_of'][-1]}"
@@ -252,9 +271,7 @@ class _Calculation:
 
     def _financial(self, spec: Mapping[str, Any]) -> Decimal:
         on, column = (date(self.as_of.year - 1, 12, 31), spec["previous_year_end"]) if "previous_year_end" in spec else (self.as_of, spec["financials"])
-        rows = self.portfolio.table("financials").filter(
-            (pl.col("as_of") == on) & pl.col(column).is_not_null() & (pl.col("scope").fill_null("solo") == "solo")
-        )
+        rows = self.portfolio.table("financials").filter((pl.col("as_of") == on) & pl.col(column).is_not_null() & (pl.col("scope").fill_null("solo") == "solo"))
         if rows.height == 0:
             raise _Unknown(f"financials has no {column} of {on}")
         code = rows["currency_code"][-1]
@@ -269,7 +286,17 @@ def _words(spec: Mapping[str, Any]) -> str:
     where = f" where {spec['where']}" if "where" in spec else ""
     for verb in ("sum", "sql", "financials", "previous_year_end", "square_of_sum"):
         if verb in spec:
-            return {"sum": "sum of ", "sql": "sum of ", "financials": "financials.", "previous_year_end": "previous year end's ", "square_of_sum": "square of the sum of "}[verb] + str(spec[verb]) + where
+            return (
+                {
+                    "sum": "sum of ",
+                    "sql": "sum of ",
+                    "financials": "financials.",
+                    "previous_year_end": "previous year end's ",
+                    "square_of_sum": "square of the sum of ",
+                }[verb]
+                + str(spec[verb])
+                + where
+            )
     if "count" in spec:
         return "number of loans" + where
     if "largest" in spec:

@@ -7,6 +7,7 @@ categories are refused when it loads.
 
 from __future__ import annotations
 
+import itertools
 import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,7 +20,13 @@ from typing import Any
 
 CERTAINTIES = ("official", "secondary", "public_code", "knowledge", "knowledge_low")
 ALL_MODES = (
-    "unsecured", "guaranteed", "mortgaged", "pledged", "combined_with_guarantor", "combined_without_guarantor", "joint_liability_group",
+    "unsecured",
+    "guaranteed",
+    "mortgaged",
+    "pledged",
+    "combined_with_guarantor",
+    "combined_without_guarantor",
+    "joint_liability_group",
 )
 
 
@@ -164,9 +171,7 @@ def parse_regime(data: dict[str, Any], file: str) -> Regime:
             raise RefusedRegime(f"{file}: {name} is missing")
     if data["certainty"] not in CERTAINTIES:
         raise RefusedRegime(f"{file}: certainty {data['certainty']!r} is not one of {', '.join(CERTAINTIES)}")
-    categories = tuple(
-        Category(c["code"], c["en"], c.get("local", c["en"]), c.get("npl"), rank) for rank, c in enumerate(data.get("category", []))
-    )
+    categories = tuple(Category(c["code"], c["en"], c.get("local", c["en"]), c.get("npl"), rank) for rank, c in enumerate(data.get("category", [])))
     codes = {c.code for c in categories}
     if len(codes) != len(categories) or not categories:
         raise RefusedRegime(f"{file}: categories are missing or stand twice")
@@ -176,12 +181,26 @@ def parse_regime(data: dict[str, Any], file: str) -> Regime:
     triggers = tuple(_trigger(t, codes, file) for t in data.get("trigger", []))
     contagion = _contagion(data["contagion"], codes, file) if "contagion" in data else None
     return Regime(
-        id=data["id"], country=data["country"], en=data["en"], local=data.get("zh", data.get("local")), source=data["source"],
-        certainty=data["certainty"], instrument_certainty=data.get("instrument_certainty", data["certainty"]),
-        effective_from=data["effective_from"], effective_to=data.get("effective_to"), unit=data["unit"], days=data["days"],
-        dpd_method=data["dpd_method"], segments=segments, categories=categories, triggers=triggers, contagion=contagion,
-        special_mention=tuple(data.get("special_mention", [])), provision_base=data.get("provision_base"),
-        provision_base_note=data.get("provision_base_note"), note=data.get("note"),
+        id=data["id"],
+        country=data["country"],
+        en=data["en"],
+        local=data.get("zh", data.get("local")),
+        source=data["source"],
+        certainty=data["certainty"],
+        instrument_certainty=data.get("instrument_certainty", data["certainty"]),
+        effective_from=data["effective_from"],
+        effective_to=data.get("effective_to"),
+        unit=data["unit"],
+        days=data["days"],
+        dpd_method=data["dpd_method"],
+        segments=segments,
+        categories=categories,
+        triggers=triggers,
+        contagion=contagion,
+        special_mention=tuple(data.get("special_mention", [])),
+        provision_base=data.get("provision_base"),
+        provision_base_note=data.get("provision_base_note"),
+        note=data.get("note"),
     )
 
 
@@ -211,7 +230,7 @@ def _bands(rows: Sequence[dict[str, Any]], codes: set[str], where: str) -> tuple
         bands.append(Band(row["code"], row["from"], row.get("to"), pct))
     if not bands:
         raise RefusedRegime(f"{where}: there is no band")
-    for before, after in zip(bands, bands[1:], strict=False):
+    for before, after in itertools.pairwise(bands):
         if before.end is None or after.start <= before.end:
             raise RefusedRegime(f"{where}: bands {before.text} and {after.text} overlap")
         if after.start > before.end + 1:
@@ -236,8 +255,13 @@ def _contagion(data: dict[str, Any], codes: set[str], file: str) -> Contagion:
     if data["kind"] == "non_performing_share" and (data.get("at_least") not in codes or "above_pct" not in data):
         raise RefusedRegime(f"{file}: contagion by share needs above_pct and at_least")
     return Contagion(
-        data["kind"], data["applies"], data["reason"], data["source"], data["certainty"],
-        Decimal(data["above_pct"]) if "above_pct" in data else None, data.get("at_least"),
+        data["kind"],
+        data["applies"],
+        data["reason"],
+        data["source"],
+        data["certainty"],
+        Decimal(data["above_pct"]) if "above_pct" in data else None,
+        data.get("at_least"),
     )
 
 

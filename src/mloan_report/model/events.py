@@ -6,8 +6,8 @@ from datetime import date
 from decimal import Decimal
 from typing import Annotated, ClassVar
 
-from mloan_report.model import enumerations as e
 from mloan_report.model import columns as c
+from mloan_report.model import enumerations as e
 from mloan_report.model.table import Table
 
 

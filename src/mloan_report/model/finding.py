@@ -30,9 +30,7 @@ class Rule:
     def finding(self, **where: Any) -> Finding:
         """A finding of this rule; keywords are those of :class:`Finding`, the rest are arguments of the message."""
         known = {k: where.pop(k) for k in list(where) if k in _PLACES}
-        return Finding(
-            code=self.id, severity=self.severity, template=self.message, args=dict(where), fix=self.fix, source=self.source, **known
-        )
+        return Finding(code=self.id, severity=self.severity, template=self.message, args=dict(where), fix=self.fix, source=self.source, **known)
 
 
 @dataclass(frozen=True)

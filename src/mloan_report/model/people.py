@@ -6,8 +6,8 @@ from datetime import date
 from decimal import Decimal
 from typing import Annotated, ClassVar
 
-from mloan_report.model import enumerations as e
 from mloan_report.model import columns as c
+from mloan_report.model import enumerations as e
 from mloan_report.model.table import Table
 
 
@@ -224,5 +224,3 @@ class ExternalDebt(Table):
     category: Annotated[str | None, c.text("Category", "分类", "A1")] = None
     instalment: Annotated[Decimal | None, c.amount("Monthly instalment", "月还款额", "40.00")] = None
     currency_code: Annotated[str | None, c.currency("Currency", "币种", "USD")] = None
-
-

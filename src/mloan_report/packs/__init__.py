@@ -10,7 +10,7 @@ from mloan_report.packs.pack import Pack, load_pack
 
 GROUP = "mloan_report.packs"
 
-__all__ = ["Pack", "load_pack", "pack", "packs"]
+__all__ = ["Pack", "installed_packs", "load_pack", "packs"]
 
 
 @cache
@@ -22,6 +22,6 @@ def packs() -> dict[str, Pack]:
     return found
 
 
-def pack(pack_id: str) -> Pack:
-    """The pack with *pack_id*; KeyError when it is not installed."""
-    return packs()[pack_id]
+def installed_packs() -> dict[str, Pack]:
+    """Every installed pack by id (the name under which the package offers it)."""
+    return packs()

@@ -220,7 +220,11 @@ class Pack:
                     raise RefusedLayout(f"{self.id}: {f.record}.{f.name}: there is no code list {name}")
         groups = tuple(
             Group(
-                g["path"], g["path"].rpartition("/")[2], g["rows"], g.get("where"), tuple(g.get("order", ())),
+                g["path"],
+                g["path"].rpartition("/")[2],
+                g["rows"],
+                g.get("where"),
+                tuple(g.get("order", ())),
                 tuple(f for f in fields if f.segment == f"{g['path']}[]"),
             )
             for g in data.get("group", [])
@@ -229,8 +233,17 @@ class Pack:
             Lookup(x["name"], x["record"], tuple(x["on"]), tuple(x.get("their", x["on"])), x["value"], x.get("where")) for x in data.get("lookup", [])
         )
         return RecordLayout(
-            name=data["name"], root=data.get("root", data["name"]), rows=data["rows"], where=data.get("where"), order=tuple(data.get("order", ())),
-            key=tuple(data["key"]), null_as=data.get("null_as", "nil"), fields=fields, groups=groups, lookups=lookups, loans=data.get("loans"),
+            name=data["name"],
+            root=data.get("root", data["name"]),
+            rows=data["rows"],
+            where=data.get("where"),
+            order=tuple(data.get("order", ())),
+            key=tuple(data["key"]),
+            null_as=data.get("null_as", "nil"),
+            fields=fields,
+            groups=groups,
+            lookups=lookups,
+            loans=data.get("loans"),
         )
 
 
@@ -248,8 +261,13 @@ def load_pack(folder: Traversable, package: str | None = None) -> Pack:
     maps = tuple(_map(folder, m) for m in data.get("map", []))
     settings = {
         name: Setting(
-            name, s.get("type", "text"), None if s.get("default") is None else str(s["default"]).lower() if isinstance(s["default"], bool) else str(s["default"]),
-            s["meaning"], s.get("source", ""), tuple(s.get("choices", ())), bool(s.get("required", False)),
+            name,
+            s.get("type", "text"),
+            None if s.get("default") is None else str(s["default"]).lower() if isinstance(s["default"], bool) else str(s["default"]),
+            s["meaning"],
+            s.get("source", ""),
+            tuple(s.get("choices", ())),
+            bool(s.get("required", False)),
         )
         for name, s in data.get("settings", {}).items()
     }

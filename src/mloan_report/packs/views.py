@@ -27,13 +27,20 @@ from mloan_report.position import Positions
 from mloan_report.position.loan_view import loan_view
 
 UNMAPPED = Rule(
-    "MAP-001", "error", "A value without a line in the pack's map", "{field} is {value!r}: {map} has no code for it.",
+    "MAP-001",
+    "error",
+    "A value without a line in the pack's map",
+    "{field} is {value!r}: {map} has no code for it.",
     "The regulator's list has a code for each value; a value without one cannot be filed, and is never filed empty.",
     "Add a line for {value!r} to the map, or correct the value.",
 )
 SIDE_TABLE = Rule(
-    "MAP-002", "error", "A pack's own table that does not fit", "{table}: {field} is {value!r}: {reason}.",
-    "The table holds what only this regulator asks; its columns are declared by the pack.", "Correct the value.",
+    "MAP-002",
+    "error",
+    "A pack's own table that does not fit",
+    "{table}: {field} is {value!r}: {reason}.",
+    "The table holds what only this regulator asks; its columns are declared by the pack.",
+    "Correct the value.",
 )
 
 
@@ -74,7 +81,13 @@ class Views:
     def enriched(self, view: pl.DataFrame) -> pl.DataFrame:
         """A loan view with identity numbers, category, facility, write-off day, settings and period."""
         numbers = self.identity_numbers
-        view = view.join(numbers.rename({c: f"borrower_{c}" for c in numbers.columns if c != "party_id"}), left_on="borrower_id", right_on="party_id", how="left", maintain_order="left")
+        view = view.join(
+            numbers.rename({c: f"borrower_{c}" for c in numbers.columns if c != "party_id"}),
+            left_on="borrower_id",
+            right_on="party_id",
+            how="left",
+            maintain_order="left",
+        )
         if self.classified is not None:
             chosen = self.classified.loans.select(
                 "loan_id", "as_of", "category", "category_own", "npl", "provision", "provision_pct", "provision_own_pct", "provision_base"
@@ -83,18 +96,33 @@ class Views:
         else:
             none = pl.lit(None, pl.Int64)
             view = view.with_columns(
-                category=pl.lit(None, pl.String), category_own=pl.lit(None, pl.String), npl=pl.lit(None, pl.Boolean), provision=none, provision_pct=none,
-                provision_own_pct=none, provision_base=none,
+                category=pl.lit(None, pl.String),
+                category_own=pl.lit(None, pl.String),
+                npl=pl.lit(None, pl.Boolean),
+                provision=none,
+                provision_pct=none,
+                provision_own_pct=none,
+                provision_base=none,
             )
         facilities = self.portfolio.table("facilities").select("facility_id", facility_limit_amount="limit_amount", facility_kind="kind")
-        written = self.portfolio.table("write_offs").join(view.select("loan_id", "as_of"), on="loan_id").filter(
-            (pl.col("written_off_on") <= pl.col("as_of")) & ~(pl.col("reversed_on") <= pl.col("as_of")).fill_null(False)
-        ).group_by("loan_id", "as_of").agg(written_off_on=pl.col("written_off_on").max())
-        view = view.join(facilities, on="facility_id", how="left", maintain_order="left").join(written, on=["loan_id", "as_of"], how="left", maintain_order="left")
-        view = view.join(self._drawdowns(view), on=["loan_id", "as_of"], how="left", maintain_order="left").join(
-            self._own_filer(view), on=["loan_id", "as_of"], how="left", maintain_order="left"
-        ).with_columns(
-            pl.col("drawdowns").fill_null(1), period_start=pl.col("as_of").dt.month_start(), period_end=pl.col("as_of").dt.month_end(),
+        written = (
+            self.portfolio.table("write_offs")
+            .join(view.select("loan_id", "as_of"), on="loan_id")
+            .filter((pl.col("written_off_on") <= pl.col("as_of")) & ~(pl.col("reversed_on") <= pl.col("as_of")).fill_null(False))
+            .group_by("loan_id", "as_of")
+            .agg(written_off_on=pl.col("written_off_on").max())
+        )
+        view = view.join(facilities, on="facility_id", how="left", maintain_order="left").join(
+            written, on=["loan_id", "as_of"], how="left", maintain_order="left"
+        )
+        view = (
+            view.join(self._drawdowns(view), on=["loan_id", "as_of"], how="left", maintain_order="left")
+            .join(self._own_filer(view), on=["loan_id", "as_of"], how="left", maintain_order="left")
+            .with_columns(
+                pl.col("drawdowns").fill_null(1),
+                period_start=pl.col("as_of").dt.month_start(),
+                period_end=pl.col("as_of").dt.month_end(),
+            )
         )
         hook = self.pack.hook("enrich_loan")
         return hook(self, view) if hook else view
@@ -130,7 +158,10 @@ class Views:
             for status in ("previous", "outdated"):
                 old = plain.filter((pl.col("scheme") == scheme) & (pl.col("status") == status))
                 out = out.join(
-                    old.group_by("party_id", maintain_order=True).agg(pl.col("number").first().alias(f"{column}_{status}")), on="party_id", how="left", maintain_order="left"
+                    old.group_by("party_id", maintain_order=True).agg(pl.col("number").first().alias(f"{column}_{status}")),
+                    on="party_id",
+                    how="left",
+                    maintain_order="left",
                 )
         return out
 
@@ -167,7 +198,10 @@ class Views:
     @cached_property
     def _things(self) -> pl.DataFrame:
         things = self.portfolio.table("collateral").drop(ROW).filter(~pl.col("status").is_in(["released", "sold"]).fill_null(False))
-        things = things.rename({c: f"collateral_{c}" for c in things.columns if c not in ("collateral_id", "owner_id", "currency_code")} | {"currency_code": "collateral_currency_code"})
+        things = things.rename(
+            {c: f"collateral_{c}" for c in things.columns if c not in ("collateral_id", "owner_id", "currency_code")}
+            | {"currency_code": "collateral_currency_code"}
+        )
         extra = f"{self.pack.id}_collateral"
         if extra in self.pack.own_tables:
             things = things.join(self.own_table(extra), on="collateral_id", how="left", maintain_order="left")
@@ -178,7 +212,9 @@ class Views:
     @cached_property
     def _collateral(self) -> pl.DataFrame:
         """Each collateral that secures a loan of the filing, once; ``_links`` are those loans."""
-        used = self._collateral_link.group_by("collateral_id").agg(_links=pl.col("loan_id").unique().sort(), as_of=pl.col("as_of").max(), loan_currency=pl.col("currency_code").first())
+        used = self._collateral_link.group_by("collateral_id").agg(
+            _links=pl.col("loan_id").unique().sort(), as_of=pl.col("as_of").max(), loan_currency=pl.col("currency_code").first()
+        )
         out = self._things.join(used, on="collateral_id", how="inner", maintain_order="left")
         return out.with_columns(currency_code=pl.col("collateral_currency_code").fill_null(pl.col("loan_currency"))).sort("collateral_id")
 
@@ -188,7 +224,11 @@ class Views:
         persons = self._guarantor.with_columns(is_person=pl.lit(True))
         things = self._collateral_link.with_columns(is_person=pl.lit(False))
         return pl.concat([persons, things], how="diagonal").sort(
-            "borrower_id", "loan_id", "is_person", pl.coalesce("collateral_id", "party_id") if "party_id" in persons.columns else "collateral_id", nulls_last=True
+            "borrower_id",
+            "loan_id",
+            "is_person",
+            pl.coalesce("collateral_id", "party_id") if "party_id" in persons.columns else "collateral_id",
+            nulls_last=True,
         )
 
     @cached_property
@@ -199,26 +239,40 @@ class Views:
             (pl.col("paid_on") <= pl.col("as_of")) & pl.col("reverses_id").is_null()
         )
         everyone = self._all_loans.select(
-            refinanced_loan_id="loan_id", old_contract_no="contract_no", old_status="status", old_settled_on="settled_on", old_written_off_on="written_off_on",
-            old_last_paid_amount="last_paid_amount", old_overdue_interest="overdue_interest", old_accrued_interest="accrued_interest",
+            refinanced_loan_id="loan_id",
+            old_contract_no="contract_no",
+            old_status="status",
+            old_settled_on="settled_on",
+            old_written_off_on="written_off_on",
+            old_last_paid_amount="last_paid_amount",
+            old_overdue_interest="overdue_interest",
+            old_accrued_interest="accrued_interest",
         )
         last = self._last_payment_parts
-        joined = joined.join(everyone, on="refinanced_loan_id", how="left", maintain_order="left").join(last, on="refinanced_loan_id", how="left", maintain_order="left")
+        joined = joined.join(everyone, on="refinanced_loan_id", how="left", maintain_order="left").join(
+            last, on="refinanced_loan_id", how="left", maintain_order="left"
+        )
         return joined.sort("borrower_id", "loan_id", "disbursement_id", nulls_last=True)
 
     @cached_property
     def _last_payment_parts(self) -> pl.DataFrame:
         paid = self.positions.payments.sort("loan_id", "paid_on")
-        return paid.group_by("loan_id", maintain_order=True).agg(
-            old_last_principal=pl.col("to_principal").filter(pl.col("paid_on") == pl.col("paid_on").max()).sum(),
-            old_last_interest=pl.col("to_interest").filter(pl.col("paid_on") == pl.col("paid_on").max()).sum(),
-        ).rename({"loan_id": "refinanced_loan_id"})
+        return (
+            paid.group_by("loan_id", maintain_order=True)
+            .agg(
+                old_last_principal=pl.col("to_principal").filter(pl.col("paid_on") == pl.col("paid_on").max()).sum(),
+                old_last_interest=pl.col("to_interest").filter(pl.col("paid_on") == pl.col("paid_on").max()).sum(),
+            )
+            .rename({"loan_id": "refinanced_loan_id"})
+        )
 
     @cached_property
     def _relation(self) -> pl.DataFrame:
         """Relations of the filing's borrowers: borrower (``borrower_*``) and the related person (``party_*``)."""
         borrowers = self.loan.group_by("borrower_id", maintain_order=True).agg(
-            _links=pl.col("loan_id").unique().sort(), as_of=pl.col("as_of").max(), currency_code=pl.col("currency_code").first(),
+            _links=pl.col("loan_id").unique().sort(),
+            as_of=pl.col("as_of").max(),
+            currency_code=pl.col("currency_code").first(),
             borrower_kind=pl.col("borrower_kind").first(),
             **{c: pl.col(c).first() for c in self.loan.columns if c.startswith("borrower_id_")},
         )
@@ -242,19 +296,30 @@ class Views:
             named.append(related.explode("_links").select("party_id", loan_id="_links", role=pl.lit("related")))
         roles = pl.concat(named).group_by("party_id").agg(_links=pl.col("loan_id").unique().sort(), roles=pl.col("role").unique())
         about = self.loan.group_by("borrower_id").agg(
-            business_loans=pl.col("product").is_in(["personal_business", "farmer_production", "working_capital", "startup_guaranteed", "enterprise"]).sum().cast(pl.Int64),
-            loans_here=pl.len().cast(pl.Int64), first_loan_on=pl.col("disbursed_on").min(),
+            business_loans=pl.col("product")
+            .is_in(["personal_business", "farmer_production", "working_capital", "startup_guaranteed", "enterprise"])
+            .sum()
+            .cast(pl.Int64),
+            loans_here=pl.len().cast(pl.Int64),
+            first_loan_on=pl.col("disbursed_on").min(),
         )
-        lender = self.portfolio.table("relations").filter(pl.col("kind") == "related_to_lender").group_by("party_id").agg(lender_share_pct=pl.col("share_pct").max())
+        lender = (
+            self.portfolio.table("relations").filter(pl.col("kind") == "related_to_lender").group_by("party_id").agg(lender_share_pct=pl.col("share_pct").max())
+        )
         lender = lender.with_columns(related_to_lender=pl.lit(True))
         return (
             roles.join(self.people, on="party_id", how="left")
-            .join(about, left_on="party_id", right_on="borrower_id", how="left").join(lender, on="party_id", how="left")
+            .join(about, left_on="party_id", right_on="borrower_id", how="left")
+            .join(lender, on="party_id", how="left")
             .with_columns(
-                pl.col("business_loans", "loans_here").fill_null(0), pl.col("related_to_lender").fill_null(False),
-                has_loan=pl.col("roles").list.contains("borrower"), as_of=pl.lit(self.as_of),
+                pl.col("business_loans", "loans_here").fill_null(0),
+                pl.col("related_to_lender").fill_null(False),
+                has_loan=pl.col("roles").list.contains("borrower"),
+                as_of=pl.lit(self.as_of),
                 currency_code=pl.col("income_currency_code").fill_null(self.portfolio.institution.currency_code),
-            ).drop("roles").sort("party_id")
+            )
+            .drop("roles")
+            .sort("party_id")
         )
 
     def own_table(self, name: str) -> pl.DataFrame:
@@ -320,7 +385,9 @@ def type_own_table(declared: OwnTable, raw: pl.DataFrame | None) -> tuple[pl.Dat
         if required:
             bad = bad | text.is_null()
         for i in bad.arg_true().to_list():
-            findings.append(SIDE_TABLE.finding(table=declared.name, field=name, value=text[i], row=i + 2, reason="required" if text[i] is None else f"not a {kind}"))
+            findings.append(
+                SIDE_TABLE.finding(table=declared.name, field=name, value=text[i], row=i + 2, reason="required" if text[i] is None else f"not a {kind}")
+            )
         columns.append(column.alias(name))
     return pl.DataFrame(columns), findings
 

@@ -7,6 +7,14 @@ from mloan_report.portfolio.reading import UnusableInput, build_portfolio, portf
 from mloan_report.portfolio.writing import from_objects, text_frame, to_frame, to_objects, write_portfolio
 
 __all__ = [
-    "Portfolio", "UnusableInput", "build_portfolio", "from_objects", "portfolio_from_frames", "read_portfolio", "text_frame",
-    "to_frame", "to_objects", "write_portfolio",
+    "Portfolio",
+    "UnusableInput",
+    "build_portfolio",
+    "from_objects",
+    "portfolio_from_frames",
+    "read_portfolio",
+    "text_frame",
+    "to_frame",
+    "to_objects",
+    "write_portfolio",
 ]

@@ -35,9 +35,7 @@ def _apply(portfolio: Portfolio, row: dict[str, str | None]) -> tuple[Portfolio,
     column = fields_of(model)[field].column
     frame = portfolio.table(target)
     parts = key.split("|")
-    where = pl.all_horizontal(
-        [pl.col(k).cast(pl.String) == part for k, part in zip(model.KEY, parts, strict=False)]
-    )
+    where = pl.all_horizontal([pl.col(k).cast(pl.String) == part for k, part in zip(model.KEY, parts, strict=False)])
     hits = frame.filter(where)
     shown_old = mask(row["old_value"], column.pii)
     if hits.height != 1:
@@ -52,9 +50,7 @@ def _apply(portfolio: Portfolio, row: dict[str, str | None]) -> tuple[Portfolio,
         return portfolio, SHAPE_RULES["TAB-020"].finding(
             **place, field=field, value=shown_old, target=target, found=mask(None if current is None else str(current), column.pii)
         )
-    changed = frame.with_columns(
-        pl.when(where).then(pl.lit(new, dtype=DTYPES[column.kind])).otherwise(pl.col(field)).alias(field)
-    )
+    changed = frame.with_columns(pl.when(where).then(pl.lit(new, dtype=DTYPES[column.kind])).otherwise(pl.col(field)).alias(field))
     return portfolio.with_table(target, changed), SHAPE_RULES["TAB-021"].finding(**place, field=field, target=target, row_key=key)
 
 

@@ -20,8 +20,17 @@ ROW = "_row"
 """The row of the source (the header is row 1), kept beside every row so that a finding can name it."""
 
 DTYPES: dict[str, pl.DataType] = {
-    "key": pl.String(), "text": pl.String(), "choice": pl.String(), "currency": pl.String(), "country": pl.String(),
-    "factor": pl.String(), "day": pl.Date(), "whole": pl.Int64(), "flag": pl.Boolean(), "amount": pl.Int64(), "rate": pl.Int64(),
+    "key": pl.String(),
+    "text": pl.String(),
+    "choice": pl.String(),
+    "currency": pl.String(),
+    "country": pl.String(),
+    "factor": pl.String(),
+    "day": pl.Date(),
+    "whole": pl.Int64(),
+    "flag": pl.Boolean(),
+    "amount": pl.Int64(),
+    "rate": pl.Int64(),
 }
 _POWERS = [10**n for n in range(11)]
 
@@ -67,9 +76,7 @@ class TableTyper:
         dtype = DTYPES[kind]
         if field.name not in self.raw.columns:
             if field.required:
-                self.findings.append(
-                    SHAPE_RULES["TAB-002"].finding(table=self.model.TABLE, field=field.name, file=self.file)
-                )
+                self.findings.append(SHAPE_RULES["TAB-002"].finding(table=self.model.TABLE, field=field.name, file=self.file))
             return pl.Series(field.name, [field.default], dtype=dtype).new_from_index(0, self.raw.height)
         raw = self.raw[field.name]
         if raw.dtype == pl.Null:
@@ -134,9 +141,7 @@ class TableTyper:
                 return pl.Series(field.name, [None] * raw.len(), dtype=pl.Date)
             return day
         text = _blank_to_null(raw.cast(pl.String))
-        day = pl.select(
-            pl.when(text.str.contains(grammar.DATE)).then(text).str.to_date("%Y-%m-%d", strict=False)
-        ).to_series()
+        day = pl.select(pl.when(text.str.contains(grammar.DATE)).then(text).str.to_date("%Y-%m-%d", strict=False)).to_series()
         self._report("TAB-004", field, text, text.is_not_null() & day.is_null())
         return day
 
@@ -199,8 +204,13 @@ class TableTyper:
             extra = {k: (v[i] if isinstance(v, pl.Series) else v) for k, v in args.items()}
             self.findings.append(
                 SHAPE_RULES[code].finding(
-                    table=self.model.TABLE, file=self.file, row=int(rows[i]), field=field.name,
-                    key=_key_text(k[i] for k in key), value=mask(values[i], field.column.pii), **extra,
+                    table=self.model.TABLE,
+                    file=self.file,
+                    row=int(rows[i]),
+                    field=field.name,
+                    key=_key_text(k[i] for k in key),
+                    value=mask(values[i], field.column.pii),
+                    **extra,
                 )
             )
 

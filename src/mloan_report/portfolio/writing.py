@@ -12,7 +12,6 @@ from mloan_report.model.currency import currencies
 from mloan_report.portfolio.portfolio import Portfolio
 
 
-
 def text_frame(portfolio: Portfolio, name: str) -> pl.DataFrame:
     """Table *name* as text: amounts in major units with the currency's decimals, rates in percent, ISO dates."""
     frame = portfolio.table(name)
@@ -87,7 +86,7 @@ def from_objects(rows: list[Table]) -> pl.DataFrame:
     for row in rows:
         for name in data:
             data[name].append(_plain(getattr(row, name)))
-    return pl.DataFrame(data, schema={name: pl.String for name in data})
+    return pl.DataFrame(data, schema=dict.fromkeys(data, pl.String))
 
 
 def _plain(value: Any) -> str | None:
@@ -119,5 +118,3 @@ def minor_to_text(value: pl.Expr, digits: pl.Expr) -> pl.Expr:
     sign = pl.when(value < 0).then(pl.lit("-")).otherwise(pl.lit(""))
     point = pl.when(digits > 0).then(pl.lit(".")).otherwise(pl.lit(""))
     return pl.when(value.is_not_null()).then(sign + whole + point + pl.when(digits > 0).then(fraction).otherwise(pl.lit("")))
-
-

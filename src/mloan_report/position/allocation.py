@@ -92,10 +92,10 @@ def _allocate_split(items: pl.DataFrame, payments: pl.DataFrame) -> Allocation:
     if payments.height == 0:
         return Allocation(_with_paid(items, {c: pl.lit(0, pl.Int64) for c in COMPONENTS}), _no_payments(payments))
     totals = payments.group_by("seg").agg([pl.col(c).sum().alias(f"total_{c}") for c in COMPONENTS])
-    items = items.join(totals, on="seg", how="left", maintain_order="left").with_columns(
-        [(pl.col(c).cum_sum().over("seg") - pl.col(c)).alias(f"before_{c}") for c in COMPONENTS]
-    ).with_columns(
-        [(pl.col(f"total_{c}").fill_null(0) - pl.col(f"before_{c}")).clip(0, pl.col(c)).alias(f"{c}_paid") for c in COMPONENTS]
+    items = (
+        items.join(totals, on="seg", how="left", maintain_order="left")
+        .with_columns([(pl.col(c).cum_sum().over("seg") - pl.col(c)).alias(f"before_{c}") for c in COMPONENTS])
+        .with_columns([(pl.col(f"total_{c}").fill_null(0) - pl.col(f"before_{c}")).clip(0, pl.col(c)).alias(f"{c}_paid") for c in COMPONENTS])
     )
     cumulative = payments.with_columns([pl.col(c).cum_sum().over("seg").alias(f"cum_{c}") for c in COMPONENTS])
     paid_off = items.select("item")
@@ -105,7 +105,10 @@ def _allocate_split(items: pl.DataFrame, payments: pl.DataFrame) -> Allocation:
             continue
         when = reached.sort("need").join_asof(
             cumulative.select("seg", pl.col(f"cum_{c}").alias("need"), pl.col("paid_on").alias(f"on_{c}")).sort("need"),
-            on="need", by="seg", strategy="forward", check_sortedness=False,
+            on="need",
+            by="seg",
+            strategy="forward",
+            check_sortedness=False,
         )
         paid_off = paid_off.join(when.select("item", f"on_{c}"), on="item", how="left", maintain_order="left")
     dates = [col for col in paid_off.columns if col.startswith("on_")]
@@ -115,22 +118,23 @@ def _allocate_split(items: pl.DataFrame, payments: pl.DataFrame) -> Allocation:
     )
     due = items.group_by("seg").agg([pl.col(c).sum().alias(f"due_{c}") for c in COMPONENTS])
     late = _due_before(items, cumulative)
-    out = late.join(due, on="seg", how="left", maintain_order="left").with_columns(
-        [
-            (
-                pl.min_horizontal(f"cum_{c}", pl.col(f"due_{c}").fill_null(0))
-                - pl.min_horizontal(pl.col(f"cum_{c}") - pl.col(c), pl.col(f"due_{c}").fill_null(0))
-            ).alias(f"to_{c}")
-            for c in COMPONENTS
-        ]
-    ).with_columns(
-        unapplied=pl.col("amount") - pl.sum_horizontal([f"to_{c}" for c in COMPONENTS]),
-        late=pl.sum_horizontal(
+    out = (
+        late.join(due, on="seg", how="left", maintain_order="left")
+        .with_columns(
             [
-                pl.min_horizontal(f"cum_{c}", f"past_{c}") - pl.min_horizontal(pl.col(f"cum_{c}") - pl.col(c), f"past_{c}")
+                (
+                    pl.min_horizontal(f"cum_{c}", pl.col(f"due_{c}").fill_null(0))
+                    - pl.min_horizontal(pl.col(f"cum_{c}") - pl.col(c), pl.col(f"due_{c}").fill_null(0))
+                ).alias(f"to_{c}")
                 for c in COMPONENTS
             ]
-        ),
+        )
+        .with_columns(
+            unapplied=pl.col("amount") - pl.sum_horizontal([f"to_{c}" for c in COMPONENTS]),
+            late=pl.sum_horizontal(
+                [pl.min_horizontal(f"cum_{c}", f"past_{c}") - pl.min_horizontal(pl.col(f"cum_{c}") - pl.col(c), f"past_{c}") for c in COMPONENTS]
+            ),
+        )
     )
     return Allocation(items, out)
 
@@ -141,13 +145,11 @@ def _is_paid() -> pl.Expr:
 
 def _due_before(items: pl.DataFrame, payments: pl.DataFrame) -> pl.DataFrame:
     """What had fallen due before the day of each payment, by component (``past_fees`` ...)."""
-    due = items.filter(pl.col("due_on").is_not_null()).select(
-        "seg", "due_on", **{f"past_{c}": pl.col(c).cum_sum().over("seg") for c in COMPONENTS}
-    )
+    due = items.filter(pl.col("due_on").is_not_null()).select("seg", "due_on", **{f"past_{c}": pl.col(c).cum_sum().over("seg") for c in COMPONENTS})
     keyed = payments.with_columns(_day_before=pl.col("paid_on") - timedelta(days=1)).sort("_day_before")
-    return keyed.join_asof(
-        due.sort("due_on"), left_on="_day_before", right_on="due_on", by="seg", strategy="backward", check_sortedness=False
-    ).with_columns([pl.col(f"past_{c}").fill_null(0) for c in COMPONENTS])
+    return keyed.join_asof(due.sort("due_on"), left_on="_day_before", right_on="due_on", by="seg", strategy="backward", check_sortedness=False).with_columns(
+        [pl.col(f"past_{c}").fill_null(0) for c in COMPONENTS]
+    )
 
 
 def _allocate_whole(items: pl.DataFrame, payments: pl.DataFrame, policy: Policy) -> Allocation:
@@ -156,9 +158,13 @@ def _allocate_whole(items: pl.DataFrame, payments: pl.DataFrame, policy: Policy)
         return Allocation(_with_paid(items, {c: pl.lit(0, pl.Int64) for c in COMPONENTS}), _no_payments(payments))
     order = policy.allocation
     total = payments.group_by("seg").agg(pl.col("amount").sum().alias("total"))
-    items = items.join(total, on="seg", how="left", maintain_order="left").with_columns(all_due=pl.sum_horizontal(COMPONENTS)).with_columns(
-        before=pl.col("all_due").cum_sum().over("seg") - pl.col("all_due"),
-        **{f"before_{c}": pl.col(c).cum_sum().over("seg") - pl.col(c) for c in COMPONENTS},
+    items = (
+        items.join(total, on="seg", how="left", maintain_order="left")
+        .with_columns(all_due=pl.sum_horizontal(COMPONENTS))
+        .with_columns(
+            before=pl.col("all_due").cum_sum().over("seg") - pl.col("all_due"),
+            **{f"before_{c}": pl.col(c).cum_sum().over("seg") - pl.col(c) for c in COMPONENTS},
+        )
     )
     money = (pl.col("total").fill_null(0) - pl.col("before")).clip(0, pl.col("all_due"))
     items = items.with_columns(_waterfall(money, order, "{}_paid"))
@@ -167,7 +173,10 @@ def _allocate_whole(items: pl.DataFrame, payments: pl.DataFrame, policy: Policy)
     cumulative = payments.with_columns(cum=pl.col("amount").cum_sum().over("seg")).with_columns(prior=pl.col("cum") - pl.col("amount"))
     when = reached.sort("need").join_asof(
         cumulative.select("seg", pl.col("cum").alias("need"), pl.col("paid_on").alias("paid_off_on")).sort("need"),
-        on="need", by="seg", strategy="forward", check_sortedness=False,
+        on="need",
+        by="seg",
+        strategy="forward",
+        check_sortedness=False,
     )
     items = items.join(when.select("item", "paid_off_on"), on="item", how="left", maintain_order="left")
     out = _due_before(items, cumulative)
@@ -194,13 +203,16 @@ def _waterfall(money: pl.Expr, order: tuple[str, ...], name: str) -> list[pl.Exp
 
 def _filled_at(items: pl.DataFrame, payments: pl.DataFrame, point: str, order: tuple[str, ...]) -> pl.DataFrame:
     """How much of each component is filled once *point* (a cumulative sum of money) has been paid in the segment."""
-    cells = items.select("seg", "before", "all_due", *COMPONENTS, *(f"before_{c}" for c in COMPONENTS)).rename(
-        {c: f"cell_{c}" for c in COMPONENTS}
-    )
+    cells = items.select("seg", "before", "all_due", *COMPONENTS, *(f"before_{c}" for c in COMPONENTS)).rename({c: f"cell_{c}" for c in COMPONENTS})
     keyed = payments.with_columns(_at=pl.min_horizontal(point, "ceiling")).sort("_at")
     joined = keyed.join_asof(
-        cells.filter(pl.col("all_due") > 0).sort("before"), left_on="_at", right_on="before", by="seg", strategy="backward",
-        check_sortedness=False, suffix="_cell",
+        cells.filter(pl.col("all_due") > 0).sort("before"),
+        left_on="_at",
+        right_on="before",
+        by="seg",
+        strategy="backward",
+        check_sortedness=False,
+        suffix="_cell",
     )
     inside, used, columns = pl.col("_at") - pl.col("before"), pl.lit(0, pl.Int64), []
     for c in order:
@@ -228,10 +240,10 @@ def _allocate_by_replay(items: pl.DataFrame, payments: pl.DataFrame, waivers: pl
     columns: dict[str, list[Any]] = {c: [i.due[k] for i in flat] for k, c in enumerate(COMPONENTS)}
     columns |= {f"{c}_paid": [i.due[k] - i.open[k] for i in flat] for k, c in enumerate(COMPONENTS)}
     columns["paid_off_on"] = [i.paid_off_on for i in flat]
-    schema: dict[str, Any] = {name: pl.Int64 for name in columns} | {"paid_off_on": pl.Date}
+    schema: dict[str, Any] = dict.fromkeys(columns, pl.Int64) | {"paid_off_on": pl.Date}
     done = items.with_columns(pl.DataFrame(columns, schema=schema).get_columns())
     gone = [m for seg in payments["seg"].unique(maintain_order=True).to_list() for m in moneys[seg]]
     money_columns = {f"to_{c}": [m.went[k] for m in gone] for k, c in enumerate(COMPONENTS)}
     money_columns |= {"unapplied": [m.unapplied for m in gone], "late": [m.late for m in gone]}
-    paid = payments.with_columns(pl.DataFrame(money_columns, schema={n: pl.Int64 for n in money_columns}).get_columns())
+    paid = payments.with_columns(pl.DataFrame(money_columns, schema=dict.fromkeys(money_columns, pl.Int64)).get_columns())
     return Allocation(done, paid)

@@ -19,8 +19,17 @@ FULL_SHARE = 100 * 10**7
 """100 % in the model's rate unit."""
 
 SUMS = (
-    "disbursed_principal", "capitalised_principal", "bought_principal", "repaid_principal", "forgiven_principal", "sold_principal",
-    "extinguished_principal", "written_off_principal", "recovered_after_write_off", "recovered_principal", "derecognised_principal",
+    "disbursed_principal",
+    "capitalised_principal",
+    "bought_principal",
+    "repaid_principal",
+    "forgiven_principal",
+    "sold_principal",
+    "extinguished_principal",
+    "written_off_principal",
+    "recovered_after_write_off",
+    "recovered_principal",
+    "derecognised_principal",
 )
 
 
@@ -29,28 +38,36 @@ def claims(q: Question, paid_out: pl.DataFrame, payments: pl.DataFrame) -> pl.Da
     frame = q.pairs.select("pair")
     for block in (_disbursed(paid_out), _capitalised(q), _transferred(q), _paid(payments), _forgiven(q), _written_off(q)):
         frame = frame.join(block, on="pair", how="left", maintain_order="left")
-    frame = frame.join(_own_share(q), on="pair", how="left", maintain_order="left").with_columns(
-        [pl.col(c).fill_null(0) for c in (*SUMS, "capitalised_charges")] + [pl.col("own_share_pct").fill_null(FULL_SHARE)]
-    ).with_columns(capitalised_principal=pl.col("capitalised_principal") + pl.col("capitalised_charges"))
+    frame = (
+        frame.join(_own_share(q), on="pair", how="left", maintain_order="left")
+        .with_columns([pl.col(c).fill_null(0) for c in (*SUMS, "capitalised_charges")] + [pl.col("own_share_pct").fill_null(FULL_SHARE)])
+        .with_columns(capitalised_principal=pl.col("capitalised_principal") + pl.col("capitalised_charges"))
+    )
     claim = (
-        pl.col("disbursed_principal") + pl.col("capitalised_principal") + pl.col("bought_principal") - pl.col("repaid_principal")
-        - pl.col("forgiven_principal") - pl.col("sold_principal") - pl.col("extinguished_principal")
+        pl.col("disbursed_principal")
+        + pl.col("capitalised_principal")
+        + pl.col("bought_principal")
+        - pl.col("repaid_principal")
+        - pl.col("forgiven_principal")
+        - pl.col("sold_principal")
+        - pl.col("extinguished_principal")
     )
     still_off = (pl.col("written_off_principal") - pl.col("recovered_principal")).clip(lower_bound=0)
-    return frame.with_columns(claim_principal=claim.clip(lower_bound=0)).with_columns(
-        on_book_principal=(pl.col("claim_principal") - still_off - pl.col("derecognised_principal")).clip(lower_bound=0)
-    ).with_columns(
-        outstanding_principal="on_book_principal",
-        own_claim_principal=own("claim_principal"),
-        own_on_book_principal=own("on_book_principal"),
-    ).drop("capitalised_charges", "recovered_principal")
+    return (
+        frame.with_columns(claim_principal=claim.clip(lower_bound=0))
+        .with_columns(on_book_principal=(pl.col("claim_principal") - still_off - pl.col("derecognised_principal")).clip(lower_bound=0))
+        .with_columns(
+            outstanding_principal="on_book_principal",
+            own_claim_principal=own("claim_principal"),
+            own_on_book_principal=own("on_book_principal"),
+        )
+        .drop("capitalised_charges", "recovered_principal")
+    )
 
 
 def own(column: str) -> pl.Expr:
     """The own share of a figure, half up; the residue of rounding is ours."""
-    return half_up(
-        pl.col(column).cast(pl.Int128) * pl.col("own_share_pct").cast(pl.Int128), pl.lit(FULL_SHARE, pl.Int64).cast(pl.Int128)
-    )
+    return half_up(pl.col(column).cast(pl.Int128) * pl.col("own_share_pct").cast(pl.Int128), pl.lit(FULL_SHARE, pl.Int64).cast(pl.Int128))
 
 
 def _disbursed(paid_out: pl.DataFrame) -> pl.DataFrame:
@@ -94,10 +111,14 @@ def _forgiven(q: Question) -> pl.DataFrame:
 def _written_off(q: Question) -> pl.DataFrame:
     standing = visible(q, "write_offs", "written_off_on").filter(~(pl.col("reversed_on") <= pl.col("as_of")).fill_null(False))
     kept = pl.col("claim_kept").fill_null(True)
-    return standing.group_by("pair").agg(
-        written_off_principal=pl.col("principal").sum(),
-        extinguished_principal=pl.col("principal").filter(~kept).sum(),
-    ).with_columns(written_off_principal=pl.col("written_off_principal") - pl.col("extinguished_principal"))
+    return (
+        standing.group_by("pair")
+        .agg(
+            written_off_principal=pl.col("principal").sum(),
+            extinguished_principal=pl.col("principal").filter(~kept).sum(),
+        )
+        .with_columns(written_off_principal=pl.col("written_off_principal") - pl.col("extinguished_principal"))
+    )
 
 
 def _own_share(q: Question) -> pl.DataFrame:

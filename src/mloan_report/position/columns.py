@@ -9,7 +9,12 @@ from typing import NamedTuple
 import polars as pl
 
 _TYPES: dict[str, pl.DataType] = {
-    "text": pl.String(), "day": pl.Date(), "amount": pl.Int64(), "days": pl.Int64(), "count": pl.Int64(), "percent": pl.Int64(),
+    "text": pl.String(),
+    "day": pl.Date(),
+    "amount": pl.Int64(),
+    "days": pl.Int64(),
+    "count": pl.Int64(),
+    "percent": pl.Int64(),
     "list": pl.List(pl.Int64()),
 }
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import date, timedelta
 
-
 import polars as pl
 
 from mloan_report.model import Policy
@@ -26,9 +25,7 @@ def with_days(items: pl.DataFrame, frozen: dict[str, list[tuple[date, date]]], p
     taken = _taken_out(items, frozen)
     grace = pl.lit(0) if policy.grace_counts else pl.col("grace_days").fill_null(0)
     running = pl.when(elapsed + first > 0).then(elapsed + first)
-    return items.with_columns(taken_out=taken).with_columns(
-        days=(running - pl.col("taken_out") - grace).clip(lower_bound=0).fill_null(0).cast(pl.Int64)
-    )
+    return items.with_columns(taken_out=taken).with_columns(days=(running - pl.col("taken_out") - grace).clip(lower_bound=0).fill_null(0).cast(pl.Int64))
 
 
 def frozen_intervals(q: Question) -> dict[str, list[tuple[date, date]]]:
@@ -78,5 +75,3 @@ def _taken_out(items: pl.DataFrame, frozen: dict[str, list[tuple[date, date]]]) 
     for loan, due, as_of, frozen_loan in zip(loans, dues, dates, hit.to_list(), strict=True):
         rows.append(overlap(frozen[loan], due, as_of) if frozen_loan and due is not None and due < as_of else 0)
     return pl.Series("taken_out", rows, dtype=pl.Int64)
-
-

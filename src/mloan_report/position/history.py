@@ -16,9 +16,7 @@ from mloan_report.position.allocation import Allocation
 from mloan_report.position.in_force import Question
 
 
-def payment_history(
-    q: Question, done: Allocation, frame: pl.DataFrame, months: int, days_at: Callable[[pl.DataFrame], pl.DataFrame]
-) -> pl.DataFrame:
+def payment_history(q: Question, done: Allocation, frame: pl.DataFrame, months: int, days_at: Callable[[pl.DataFrame], pl.DataFrame]) -> pl.DataFrame:
     """pair, payment_history: a list of *months* days past due; *days_at* works pairs out again where needed."""
     changing = _changing_loans(q)
     parts = []
@@ -83,8 +81,10 @@ def _from_paid_off(pairs: pl.DataFrame, done: Allocation, ends: list[date], *, i
         days = (pl.lit(end) - pl.col(str(i))).dt.total_days() + unit
         alive = (pl.col("disbursed_on") <= end) & (pl.col("ended_on").is_null() | (pl.col("ended_on") > end))
         columns.append(pl.when(alive).then(days.fill_null(0)).cast(pl.Int64).alias(str(i)))
-    return pairs.join(found, on="pair", how="left", maintain_order="left").with_columns(columns).select(
-        "pair", payment_history=pl.concat_list([str(i) for i in range(len(ends))])
+    return (
+        pairs.join(found, on="pair", how="left", maintain_order="left")
+        .with_columns(columns)
+        .select("pair", payment_history=pl.concat_list([str(i) for i in range(len(ends))]))
     )
 
 
@@ -99,6 +99,7 @@ def _worked_out_again(pairs: pl.DataFrame, ends: list[date], days_at: Callable[[
         asked.join(days, on="pair", how="left", maintain_order="left")
         .with_columns(pl.when(alive).then("days_past_due").alias("days_past_due"))
         .sort("asked", "as_of", descending=[False, True])
-        .group_by("asked", maintain_order=True).agg(payment_history=pl.col("days_past_due"))
+        .group_by("asked", maintain_order=True)
+        .agg(payment_history=pl.col("days_past_due"))
         .rename({"asked": "pair"})
     )

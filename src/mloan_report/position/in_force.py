@@ -50,15 +50,13 @@ def disbursements(q: Question) -> pl.DataFrame:
     """
     given = visible(q, "disbursements", "paid_on")
     reversed_ids = given["reverses_id"].drop_nulls()
-    kept = given.filter(
-        ~pl.col("disbursement_id").is_in(reversed_ids.implode()) & pl.col("reverses_id").is_null()
-    ).select("pair", "loan_id", "paid_on", "amount")
+    kept = given.filter(~pl.col("disbursement_id").is_in(reversed_ids.implode()) & pl.col("reverses_id").is_null()).select(
+        "pair", "loan_id", "paid_on", "amount"
+    )
     with_rows = q.portfolio.table("disbursements")["loan_id"].unique()
     bought = q.portfolio.table("transfers").filter(pl.col("direction") == "in")["loan_id"].unique()
     loans = visible(q, "loans", "disbursed_on", None).filter(
-        ~pl.col("loan_id").is_in(with_rows.implode())
-        & ~pl.col("loan_id").is_in(bought.implode())
-        & (pl.col("status") != "cancelled")
+        ~pl.col("loan_id").is_in(with_rows.implode()) & ~pl.col("loan_id").is_in(bought.implode()) & (pl.col("status") != "cancelled")
     )
     default = loans.select("pair", "loan_id", pl.col("disbursed_on").alias("paid_on"), pl.col("principal").fill_null(0).alias("amount"))
     return pl.concat([kept, default])
@@ -92,17 +90,19 @@ def segments(q: Question, paid_out: pl.DataFrame) -> pl.DataFrame:
         .agg(pl.col("principal_due").sum().alias("version_principal"), pl.col("due_on").min().alias("first_due"))
     )
     schedules = q.portfolio.table("schedules").unique(["loan_id", "schedule_version"], keep="last", maintain_order=True).drop("_row")
-    versions = versions.join(schedules, on=["loan_id", "schedule_version"], how="left", maintain_order="left").with_columns(
-        lowest=pl.col("schedule_version") == pl.col("schedule_version").min().over("loan_id")
-    ).filter(pl.col("effective_on").is_not_null() | pl.col("lowest"))
-    chain = versions.join(q.pairs, on="loan_id", how="inner", maintain_order="left").filter(
-        pl.col("lowest") | (pl.col("effective_on") <= pl.col("as_of"))
+    versions = (
+        versions.join(schedules, on=["loan_id", "schedule_version"], how="left", maintain_order="left")
+        .with_columns(lowest=pl.col("schedule_version") == pl.col("schedule_version").min().over("loan_id"))
+        .filter(pl.col("effective_on").is_not_null() | pl.col("lowest"))
     )
+    chain = versions.join(q.pairs, on="loan_id", how="inner", maintain_order="left").filter(pl.col("lowest") | (pl.col("effective_on") <= pl.col("as_of")))
     if q.known_at is not None:
         chain = chain.filter(pl.col("lowest") | (pl.col("booked_on").fill_null(pl.col("effective_on")) <= q.known_at))
     chain = chain.with_columns(
-        boundary=pl.when(pl.col("lowest")).then(pl.lit(None, pl.Date))
-        .when(pl.col("reason") == "prepayment").then(pl.col("effective_on").dt.offset_by("1d"))
+        boundary=pl.when(pl.col("lowest"))
+        .then(pl.lit(None, pl.Date))
+        .when(pl.col("reason") == "prepayment")
+        .then(pl.col("effective_on").dt.offset_by("1d"))
         .otherwise(pl.col("effective_on"))
     ).sort("pair", pl.col("boundary").fill_null(date.min), "schedule_version")
     chain = _from_last_restatement(chain, paid_out)
@@ -120,12 +120,11 @@ def _from_last_restatement(chain: pl.DataFrame, paid_out: pl.DataFrame) -> pl.Da
         later.select("pair", "schedule_version", "effective_on")
         .join(paid_out.select("pair", "paid_on", "amount"), on="pair", how="left")
         .filter(pl.col("paid_on") <= pl.col("effective_on"))
-        .group_by("pair", "schedule_version").agg(pl.col("amount").sum().alias("disbursed"))
+        .group_by("pair", "schedule_version")
+        .agg(pl.col("amount").sum().alias("disbursed"))
     )
     chain = chain.join(sums, on=["pair", "schedule_version"], how="left", maintain_order="left").with_columns(
-        restates=~pl.col("lowest")
-        & (pl.col("version_principal") == pl.col("disbursed"))
-        & (pl.col("first_due") < pl.col("effective_on")),
+        restates=~pl.col("lowest") & (pl.col("version_principal") == pl.col("disbursed")) & (pl.col("first_due") < pl.col("effective_on")),
         order=pl.col("schedule_version").cum_count().over("pair"),
     )
     base = chain.filter(pl.col("restates").fill_null(False)).group_by("pair").agg(pl.col("order").max().alias("base"))
@@ -140,12 +139,13 @@ def in_segment(frame: pl.DataFrame, on: str, chain: pl.DataFrame) -> pl.DataFram
     alone = frame.join(single.select("pair", "seg"), on="pair", how="inner", maintain_order="left")
     if several.height == 0:
         return alone
-    bounds = several.select(
-        "pair", "seg", starts=pl.when(pl.col("first")).then(pl.lit(date(1, 1, 1))).otherwise(pl.col("boundary"))
-    ).sort("starts")
-    among = frame.join(several.select("pair").unique(), on="pair", how="semi").sort(on).join_asof(
-        bounds, left_on=on, right_on="starts", by="pair", strategy="backward", check_sortedness=False
-    ).drop("starts")
+    bounds = several.select("pair", "seg", starts=pl.when(pl.col("first")).then(pl.lit(date(1, 1, 1))).otherwise(pl.col("boundary"))).sort("starts")
+    among = (
+        frame.join(several.select("pair").unique(), on="pair", how="semi")
+        .sort(on)
+        .join_asof(bounds, left_on=on, right_on="starts", by="pair", strategy="backward", check_sortedness=False)
+        .drop("starts")
+    )
     return pl.concat([alone, among.select(alone.columns)])
 
 
@@ -154,20 +154,38 @@ def items(q: Question, chain: pl.DataFrame, paid_out: pl.DataFrame) -> pl.DataFr
 
     Columns: seg, pair, loan_id, as_of, number, due_on, is_instalment, fees, interest, principal, penalty (minor units due).
     """
-    schedule = q.portfolio.table("instalments").join(
-        chain.select("loan_id", "schedule_version", "seg", "pair", "as_of"), on=["loan_id", "schedule_version"], how="inner", maintain_order="left"
-    ).select(
-        "seg", "pair", "loan_id", "as_of", "number", "due_on", is_instalment=pl.lit(True),
-        fees=pl.col("fees_due").fill_null(0), interest=pl.col("interest_due").fill_null(0),
-        principal=pl.col("principal_due").fill_null(0), penalty=pl.lit(0, pl.Int64),
+    schedule = (
+        q.portfolio.table("instalments")
+        .join(chain.select("loan_id", "schedule_version", "seg", "pair", "as_of"), on=["loan_id", "schedule_version"], how="inner", maintain_order="left")
+        .select(
+            "seg",
+            "pair",
+            "loan_id",
+            "as_of",
+            "number",
+            "due_on",
+            is_instalment=pl.lit(True),
+            fees=pl.col("fees_due").fill_null(0),
+            interest=pl.col("interest_due").fill_null(0),
+            principal=pl.col("principal_due").fill_null(0),
+            penalty=pl.lit(0, pl.Int64),
+        )
     )
     carried = chain.filter(
         pl.col("carried_oldest_due_on").is_not_null()
         & ((pl.col("carried_arrears_principal").fill_null(0) > 0) | (pl.col("carried_arrears_interest").fill_null(0) > 0))
     ).select(
-        "seg", "pair", "loan_id", "as_of", number=pl.lit(0, pl.Int64), due_on="carried_oldest_due_on", is_instalment=pl.lit(True),
-        fees=pl.lit(0, pl.Int64), interest=pl.col("carried_arrears_interest").fill_null(0),
-        principal=pl.col("carried_arrears_principal").fill_null(0), penalty=pl.lit(0, pl.Int64),
+        "seg",
+        "pair",
+        "loan_id",
+        "as_of",
+        number=pl.lit(0, pl.Int64),
+        due_on="carried_oldest_due_on",
+        is_instalment=pl.lit(True),
+        fees=pl.lit(0, pl.Int64),
+        interest=pl.col("carried_arrears_interest").fill_null(0),
+        principal=pl.col("carried_arrears_principal").fill_null(0),
+        penalty=pl.lit(0, pl.Int64),
     )
     charges = in_segment(_charges(q), "due_on", chain)
     columns = schedule.columns
@@ -183,18 +201,33 @@ def without_schedule(q: Question, chain: pl.DataFrame, paid_out: pl.DataFrame) -
     loans = visible(q, "loans", "disbursed_on", None).join(chain.select("pair").unique(), on="pair", how="anti", maintain_order="left")
     if loans.height == 0:
         return chain, pl.DataFrame()
-    offset = int(chain["seg"].max() or 0) + 1 if chain.height else 0  # type: ignore[call-overload]
+    offset = chain.height  # segments are numbered from 0, one a row
     segs = loans.select("pair", "loan_id", "as_of", "facility_id", "matures_on", "repayment_method").with_row_index("seg", offset=offset)
-    lines = q.portfolio.table("statements").join(
-        segs.filter(pl.col("facility_id").is_not_null()).unique(["facility_id", "as_of"], keep="first", maintain_order=True),
-        on="facility_id", how="inner", maintain_order="left",
-    ).filter(pl.col("statement_on") <= pl.col("as_of"))
+    lines = (
+        q.portfolio.table("statements")
+        .join(
+            segs.filter(pl.col("facility_id").is_not_null()).unique(["facility_id", "as_of"], keep="first", maintain_order=True),
+            on="facility_id",
+            how="inner",
+            maintain_order="left",
+        )
+        .filter(pl.col("statement_on") <= pl.col("as_of"))
+    )
     if q.known_at is not None:
         lines = lines.filter(pl.col("booked_on").fill_null(pl.col("statement_on")) <= q.known_at)
     zero = pl.lit(0, pl.Int64)
     statements = lines.select(
-        "seg", "pair", "loan_id", "as_of", number=pl.col("statement_on").rank("ordinal").over("seg").cast(pl.Int64), due_on="due_on",
-        is_instalment=pl.lit(True), fees=zero, interest=zero, principal=pl.col("minimum_due"), penalty=zero,
+        "seg",
+        "pair",
+        "loan_id",
+        "as_of",
+        number=pl.col("statement_on").rank("ordinal").over("seg").cast(pl.Int64),
+        due_on="due_on",
+        is_instalment=pl.lit(True),
+        fees=zero,
+        interest=zero,
+        principal=pl.col("minimum_due"),
+        penalty=zero,
     )
     billed = statements.group_by("seg").agg(pl.col("principal").sum().alias("billed"))
     owed = paid_out.group_by("pair").agg(pl.col("amount").sum().alias("owed"))
@@ -203,13 +236,27 @@ def without_schedule(q: Question, chain: pl.DataFrame, paid_out: pl.DataFrame) -
         segs.join(billed, on="seg", how="left", maintain_order="left")
         .join(owed, on="pair", how="left", maintain_order="left")
         .select(
-            "seg", "pair", "loan_id", "as_of", number=pl.lit(10_000, pl.Int64),
-            due_on=pl.when(~never).then(pl.col("matures_on")), is_instalment=pl.lit(True), fees=zero, interest=zero,
-            principal=(pl.col("owed").fill_null(0) - pl.col("billed").fill_null(0)).clip(lower_bound=0), penalty=zero,
+            "seg",
+            "pair",
+            "loan_id",
+            "as_of",
+            number=pl.lit(10_000, pl.Int64),
+            due_on=pl.when(~never).then(pl.col("matures_on")),
+            is_instalment=pl.lit(True),
+            fees=zero,
+            interest=zero,
+            principal=(pl.col("owed").fill_null(0) - pl.col("billed").fill_null(0)).clip(lower_bound=0),
+            penalty=zero,
         )
     )
     new = segs.select(
-        "seg", "pair", "loan_id", "as_of", final=pl.lit(True), first=pl.lit(True), lowest=pl.lit(True),
+        "seg",
+        "pair",
+        "loan_id",
+        "as_of",
+        final=pl.lit(True),
+        first=pl.lit(True),
+        lowest=pl.lit(True),
         schedule_version=pl.lit(None, pl.Int64),
     )
     return pl.concat([chain, new.cast({"seg": chain.schema["seg"]})], how="diagonal"), pl.concat([statements, rest])
@@ -217,28 +264,34 @@ def without_schedule(q: Question, chain: pl.DataFrame, paid_out: pl.DataFrame) -
 
 def _charges(q: Question) -> pl.DataFrame:
     charges = visible(q, "charges", "assessed_on").filter(
-        ~pl.col("withheld_at_disbursement").fill_null(False)
-        & ~(pl.col("capitalised_on") <= pl.col("as_of")).fill_null(False)
+        ~pl.col("withheld_at_disbursement").fill_null(False) & ~(pl.col("capitalised_on") <= pl.col("as_of")).fill_null(False)
     )
     waived = pl.when(pl.col("waived_on") <= pl.col("as_of")).then(pl.col("waived_amount").fill_null(pl.col("amount"))).otherwise(0)
     left = (pl.col("amount").fill_null(0) - waived).clip(lower_bound=0)
     penalty = pl.col("kind") == "late_penalty"
     zero = pl.lit(0, pl.Int64)
     return charges.select(
-        "pair", "loan_id", "as_of", number=pl.lit(20_000, pl.Int64), due_on=pl.col("due_on").fill_null(pl.col("assessed_on")),
-        is_instalment=pl.lit(False), fees=pl.when(penalty).then(zero).otherwise(left), interest=zero, principal=zero,
+        "pair",
+        "loan_id",
+        "as_of",
+        number=pl.lit(20_000, pl.Int64),
+        due_on=pl.col("due_on").fill_null(pl.col("assessed_on")),
+        is_instalment=pl.lit(False),
+        fees=pl.when(penalty).then(zero).otherwise(left),
+        interest=zero,
+        principal=zero,
         penalty=pl.when(penalty).then(left).otherwise(zero),
     )
 
 
 def waivers(q: Question, chain: pl.DataFrame) -> pl.DataFrame:
     """Forgiveness that no later schedule version takes up: seg, on, principal, interest."""
-    events = visible(q, "restructurings", "agreed_on").filter(
-        (pl.col("principal_forgiven").fill_null(0) > 0) | (pl.col("interest_forgiven").fill_null(0) > 0)
-    )
+    events = visible(q, "restructurings", "agreed_on").filter((pl.col("principal_forgiven").fill_null(0) > 0) | (pl.col("interest_forgiven").fill_null(0) > 0))
     if events.height == 0:
         return pl.DataFrame(schema={"seg": chain.schema["seg"], "on": pl.Date, "principal": pl.Int64, "interest": pl.Int64})
     final = chain.filter(pl.col("final")).select("pair", "seg", "boundary")
-    return events.join(final, on="pair", how="inner", maintain_order="left").filter(
-        pl.col("boundary").is_null() | (pl.col("boundary") < pl.col("agreed_on"))
-    ).select("seg", on="agreed_on", principal=pl.col("principal_forgiven").fill_null(0), interest=pl.col("interest_forgiven").fill_null(0))
+    return (
+        events.join(final, on="pair", how="inner", maintain_order="left")
+        .filter(pl.col("boundary").is_null() | (pl.col("boundary") < pl.col("agreed_on")))
+        .select("seg", on="agreed_on", principal=pl.col("principal_forgiven").fill_null(0), interest=pl.col("interest_forgiven").fill_null(0))
+    )

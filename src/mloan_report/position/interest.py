@@ -21,9 +21,7 @@ _BASIS = {"ACT/360": 360, "ACT/365F": 365, "30/360": 360, "30E/360": 360}
 
 def rates_in_force(q: Question, loans: pl.DataFrame) -> pl.DataFrame:
     """Rate steps by pair: pair, from_on, rate (10^-7 percent a year); the contract's rate first."""
-    base = loans.filter(pl.col("annual_rate_pct").is_not_null()).select(
-        "pair", from_on=pl.lit(date(1, 1, 1)), rate="annual_rate_pct"
-    )
+    base = loans.filter(pl.col("annual_rate_pct").is_not_null()).select("pair", from_on=pl.lit(date(1, 1, 1)), rate="annual_rate_pct")
     steps = visible(q, "rates", "from_on").filter(pl.col("annual_rate_pct").is_not_null()).select("pair", "from_on", rate="annual_rate_pct")
     return pl.concat([base, steps]).unique(["pair", "from_on"], keep="last", maintain_order=True).sort("pair", "from_on")
 
@@ -44,15 +42,19 @@ def accrue(claims: pl.DataFrame, steps: pl.DataFrame, movements: pl.DataFrame, w
     if spans.height == 0:
         return pl.DataFrame(schema={"pair": claims.schema["pair"], "accrued_interest": pl.Int64, "suspended_interest": pl.Int64})
     later = spans.join(movements, on="pair", how="left").filter(pl.col("on") > pl.col("start"))
-    correction = later.with_columns(until=pl.min_horizontal("on", "end")).with_columns(
-        days=day_count(pl.col("start"), pl.col("until"), pl.col("day_count"))
-    ).group_by("span").agg((pl.col("delta").cast(pl.Int128) * pl.col("days").cast(pl.Int128)).sum().alias("less"))
-    spans = spans.join(correction, on="span", how="left", maintain_order="left").with_columns(
-        days=day_count(pl.col("start"), pl.col("end"), pl.col("day_count"))
-    ).with_columns(
-        weight=(
-            pl.col("claim_principal").cast(pl.Int128) * pl.col("days").cast(pl.Int128) - pl.col("less").fill_null(pl.lit(0, pl.Int128))
-        ) * pl.col("rate").cast(pl.Int128)
+    correction = (
+        later.with_columns(until=pl.min_horizontal("on", "end"))
+        .with_columns(days=day_count(pl.col("start"), pl.col("until"), pl.col("day_count")))
+        .group_by("span")
+        .agg((pl.col("delta").cast(pl.Int128) * pl.col("days").cast(pl.Int128)).sum().alias("less"))
+    )
+    spans = (
+        spans.join(correction, on="span", how="left", maintain_order="left")
+        .with_columns(days=day_count(pl.col("start"), pl.col("end"), pl.col("day_count")))
+        .with_columns(
+            weight=(pl.col("claim_principal").cast(pl.Int128) * pl.col("days").cast(pl.Int128) - pl.col("less").fill_null(pl.lit(0, pl.Int128)))
+            * pl.col("rate").cast(pl.Int128)
+        )
     )
     sums = spans.group_by("pair", maintain_order=True).agg(
         pl.col("weight").filter(~pl.col("suspended")).sum().alias("earned"),
@@ -71,9 +73,7 @@ def day_count(start: pl.Expr, end: pl.Expr, convention: pl.Expr) -> pl.Expr:
     """Days between two dates by the convention: actual, 30/360 (US bond basis) or 30E/360; end exclusive."""
     actual = (end - start).dt.total_days()
     d1, d2 = start.dt.day().cast(pl.Int64), end.dt.day().cast(pl.Int64)
-    months = (end.dt.year().cast(pl.Int64) - start.dt.year().cast(pl.Int64)) * 12 + (
-        end.dt.month().cast(pl.Int64) - start.dt.month().cast(pl.Int64)
-    )
+    months = (end.dt.year().cast(pl.Int64) - start.dt.year().cast(pl.Int64)) * 12 + (end.dt.month().cast(pl.Int64) - start.dt.month().cast(pl.Int64))
     first = pl.min_horizontal(d1, pl.lit(30, pl.Int64))
     european = 30 * months + pl.min_horizontal(d2, pl.lit(30, pl.Int64)) - first
     american = 30 * months + pl.when((d2 == 31) & (first == 30)).then(30).otherwise(d2) - first
@@ -83,18 +83,19 @@ def day_count(start: pl.Expr, end: pl.Expr, convention: pl.Expr) -> pl.Expr:
 def _spans(claims: pl.DataFrame, steps: pl.DataFrame, waived: pl.DataFrame) -> pl.DataFrame:
     """Stretches of one rate between accrues_from and as_of, cut where accrual stopped and where it was waived."""
     base = claims.filter((pl.col("claim_principal") > 0) & (pl.col("accrues_from") < pl.col("as_of")))
-    stepped = base.join(steps, on="pair", how="inner", maintain_order="left").with_columns(
-        next_from=pl.col("from_on").shift(-1).over("pair")
-    )
+    stepped = base.join(steps, on="pair", how="inner", maintain_order="left").with_columns(next_from=pl.col("from_on").shift(-1).over("pair"))
     rated = stepped.select(
-        "pair", "as_of", "claim_principal", "stopped_on", "day_count", "rate",
+        "pair",
+        "as_of",
+        "claim_principal",
+        "stopped_on",
+        "day_count",
+        "rate",
         start=pl.max_horizontal("from_on", "accrues_from"),
         end=pl.min_horizontal("as_of", pl.col("next_from").fill_null(date.max)),
     )
     before = rated.with_columns(end=pl.min_horizontal("end", pl.col("stopped_on").fill_null(date.max)), suspended=pl.lit(False))
-    after = rated.filter(pl.col("stopped_on").is_not_null()).with_columns(
-        start=pl.max_horizontal("start", "stopped_on"), suspended=pl.lit(True)
-    )
+    after = rated.filter(pl.col("stopped_on").is_not_null()).with_columns(start=pl.max_horizontal("start", "stopped_on"), suspended=pl.lit(True))
     spans = pl.concat([before, after]).filter(pl.col("start") < pl.col("end"))
     if waived.height:
         spans = _without_waived(spans, waived)

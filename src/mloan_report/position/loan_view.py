@@ -43,14 +43,20 @@ def loan_view(portfolio: Portfolio, positions: Positions, known_at: date | None 
 
 def _security(portfolio: Portfolio, positions: Positions) -> pl.DataFrame:
     """Value of the collateral allocated to each loan (in the loan's currency), and how many guarantors stand on as_of."""
-    links = portfolio.table("collateral_links").join(
-        portfolio.table("collateral").select("collateral_id", "value", "status"), on="collateral_id", how="left", maintain_order="left"
-    ).filter(~pl.col("status").is_in(["released", "sold"]).fill_null(False))
+    links = (
+        portfolio.table("collateral_links")
+        .join(portfolio.table("collateral").select("collateral_id", "value", "status"), on="collateral_id", how="left", maintain_order="left")
+        .filter(~pl.col("status").is_in(["released", "sold"]).fill_null(False))
+    )
     values = links.group_by("loan_id").agg(collateral_value=pl.col("allocated_value").fill_null(pl.col("value")).sum())
-    parties = portfolio.table("loan_parties").filter(pl.col("role") == "guarantor").join(
-        positions.loans.select("loan_id", "as_of"), on="loan_id", how="inner"
-    ).filter(
-        (pl.col("from_on").is_null() | (pl.col("from_on") <= pl.col("as_of"))) & (pl.col("released_on").is_null() | (pl.col("released_on") > pl.col("as_of")))
+    parties = (
+        portfolio.table("loan_parties")
+        .filter(pl.col("role") == "guarantor")
+        .join(positions.loans.select("loan_id", "as_of"), on="loan_id", how="inner")
+        .filter(
+            (pl.col("from_on").is_null() | (pl.col("from_on") <= pl.col("as_of")))
+            & (pl.col("released_on").is_null() | (pl.col("released_on") > pl.col("as_of")))
+        )
     )
     standing = parties.group_by("loan_id", "as_of").agg(guarantors=pl.len().cast(pl.Int64))
     keys = positions.loans.select("loan_id", "as_of")
@@ -58,35 +64,44 @@ def _security(portfolio: Portfolio, positions: Positions) -> pl.DataFrame:
 
 
 def _restructured(portfolio: Portfolio, positions: Positions, known_at: date | None) -> pl.DataFrame:
-    events = portfolio.table("restructurings").join(positions.loans.select("loan_id", "as_of"), on="loan_id", how="inner").filter(
-        pl.col("agreed_on") <= pl.col("as_of")
+    events = (
+        portfolio.table("restructurings")
+        .join(positions.loans.select("loan_id", "as_of"), on="loan_id", how="inner")
+        .filter(pl.col("agreed_on") <= pl.col("as_of"))
     )
     if known_at is not None:
         events = events.filter(pl.col("booked_on").fill_null(pl.col("agreed_on")) <= known_at)
     hard = pl.col("financial_difficulty").fill_null(False)
-    watched = hard & (pl.col("cured_on").is_null() | (pl.col("cured_on") > pl.col("as_of"))) & (
-        pl.col("probation_until").fill_null(pl.col("agreed_on").dt.offset_by("1y")) >= pl.col("as_of")
+    watched = (
+        hard
+        & (pl.col("cured_on").is_null() | (pl.col("cured_on") > pl.col("as_of")))
+        & (pl.col("probation_until").fill_null(pl.col("agreed_on").dt.offset_by("1y")) >= pl.col("as_of"))
     )
-    return events.sort("loan_id", "agreed_on", "number").group_by("loan_id", "as_of", maintain_order=True).agg(
-        times_restructured=hard.sum().cast(pl.Int64),
-        restructured=hard.any(),
-        in_probation=watched.any(),
-        category_before=pl.col("category_before").filter(hard).last(),
-        restructured_on=pl.col("agreed_on").filter(hard).max(),
-        extended_on=pl.col("agreed_on").filter(pl.col("kind") == "term").max(),
-        restructuring_kind=pl.col("kind").last(),
+    return (
+        events.sort("loan_id", "agreed_on", "number")
+        .group_by("loan_id", "as_of", maintain_order=True)
+        .agg(
+            times_restructured=hard.sum().cast(pl.Int64),
+            restructured=hard.any(),
+            in_probation=watched.any(),
+            category_before=pl.col("category_before").filter(hard).last(),
+            restructured_on=pl.col("agreed_on").filter(hard).max(),
+            extended_on=pl.col("agreed_on").filter(pl.col("kind") == "term").max(),
+            restructuring_kind=pl.col("kind").last(),
+        )
     )
 
 
 def _bankrupt(portfolio: Portfolio, positions: Positions) -> pl.DataFrame:
     events = portfolio.table("party_events").filter(pl.col("kind").is_in(["bankruptcy_filed", "bankruptcy_ended"]))
     loans = portfolio.table("loans").select("loan_id", party_id="borrower_id")
-    dated = events.select("party_id", "kind", "occurred_on").join(loans, on="party_id", how="inner").join(
-        positions.loans.select("loan_id", "as_of"), on="loan_id", how="inner"
-    ).filter(pl.col("occurred_on") <= pl.col("as_of"))
-    return dated.sort("occurred_on").group_by("loan_id", "as_of", maintain_order=True).agg(
-        borrower_bankrupt=pl.col("kind").last() == "bankruptcy_filed"
+    dated = (
+        events.select("party_id", "kind", "occurred_on")
+        .join(loans, on="party_id", how="inner")
+        .join(positions.loans.select("loan_id", "as_of"), on="loan_id", how="inner")
+        .filter(pl.col("occurred_on") <= pl.col("as_of"))
     )
+    return dated.sort("occurred_on").group_by("loan_id", "as_of", maintain_order=True).agg(borrower_bankrupt=pl.col("kind").last() == "bankruptcy_filed")
 
 
 def _refinances(portfolio: Portfolio) -> pl.DataFrame:

@@ -53,9 +53,7 @@ def work_out(portfolio: Portfolio, as_of: date, known_at: date | None = None, hi
     return work_out_pairs(portfolio, pairs, known_at, history_months=history_months)
 
 
-def work_out_pairs(
-    portfolio: Portfolio, pairs: pl.DataFrame, known_at: date | None = None, *, history_months: int = HISTORY_MONTHS
-) -> Positions:
+def work_out_pairs(portfolio: Portfolio, pairs: pl.DataFrame, known_at: date | None = None, *, history_months: int = HISTORY_MONTHS) -> Positions:
     """The positions for *pairs* (loan_id, as_of). One policy counts for all: that of the latest date asked."""
     latest = pairs["as_of"].max()
     policy = portfolio.institution.policy_on(latest if isinstance(latest, date) else date.max)
@@ -68,13 +66,19 @@ def work_out_pairs(
     if history_months:
         frame = frame.join(
             payment_history(q, state.allocation, frame, history_months, lambda p: _Worked.of(replace(q, pairs=p)).days()),
-            on="pair", how="left", maintain_order="left",
+            on="pair",
+            how="left",
+            maintain_order="left",
         )
     else:
         frame = frame.with_columns(payment_history=pl.lit(None, pl.List(pl.Int64)))
     frame = _given_figures(q, frame) if policy.position == "given" else frame
     arrears = state.overdue().select(
-        "loan_id", "as_of", "number", "due_on", "days",
+        "loan_id",
+        "as_of",
+        "number",
+        "due_on",
+        "days",
         **{c: pl.col(c) - pl.col(f"{c}_paid") for c in COMPONENTS},
     )
     return Positions(frame.select(list(POSITION_SCHEMA)), arrears, state.allocation.payments, state.final_items)
@@ -112,7 +116,13 @@ class _Worked:
         grace = loans.select("pair", "grace_days")
         open_items = _unpaid(final_items, int(q.policy.tolerance_amount)).join(grace, on="pair", how="left", maintain_order="left")
         return _Worked(
-            q, loans, paid_out, chain, done, claims(q, paid_out, done.payments), with_days(open_items, frozen, q.policy),
+            q,
+            loans,
+            paid_out,
+            chain,
+            done,
+            claims(q, paid_out, done.payments),
+            with_days(open_items, frozen, q.policy),
             _carried_dates(q, chain, done, frozen),
         )
 
@@ -130,9 +140,12 @@ class _Worked:
         """pair, days_past_due: by the oldest unpaid instalment, or a due date carried over from an earlier schedule."""
         now = self.overdue().filter("counts").group_by("pair").agg(pl.col("days").max())
         carried = self.carried.group_by("pair").agg(pl.col("carried_days").max())
-        return self.q.pairs.select("pair").join(now, on="pair", how="left", maintain_order="left").join(
-            carried, on="pair", how="left", maintain_order="left"
-        ).select("pair", days_past_due=pl.max_horizontal("days", "carried_days").fill_null(0))
+        return (
+            self.q.pairs.select("pair")
+            .join(now, on="pair", how="left", maintain_order="left")
+            .join(carried, on="pair", how="left", maintain_order="left")
+            .select("pair", days_past_due=pl.max_horizontal("days", "carried_days").fill_null(0))
+        )
 
 
 def _cancelled(q: Question) -> pl.Expr:
@@ -155,17 +168,24 @@ def _carried_dates(q: Question, chain: pl.DataFrame, done: Allocation, frozen: d
     since makes those arrears good.
     """
     later = chain.filter(pl.col("final") & ~pl.col("first"))
-    schema = {"pair": q.pairs.schema["pair"], "loan_id": pl.String, "as_of": pl.Date, "due_on": pl.Date, "carried_days": pl.Int64}
-    single = chain.filter(pl.col("final") & pl.col("first") & pl.col("carried_oldest_due_on").is_not_null()) if "carried_oldest_due_on" in chain.columns else chain.clear()
+    schema = pl.Schema({"pair": q.pairs.schema["pair"], "loan_id": pl.String(), "as_of": pl.Date(), "due_on": pl.Date(), "carried_days": pl.Int64()})
+    single = (
+        chain.filter(pl.col("final") & pl.col("first") & pl.col("carried_oldest_due_on").is_not_null())
+        if "carried_oldest_due_on" in chain.columns
+        else chain.clear()
+    )
     if later.height == 0 and single.height == 0:
         return pl.DataFrame(schema=schema)
     cured = visible(q, "restructurings", "cured_on", "booked_on").group_by("pair").agg(pl.col("cured_on").max())
     several = chain.join(later.select("pair").unique(), on="pair", how="semi", maintain_order="left")
     open_before = _arrears_at_replacement(several, done)
     paid_since = done.payments.group_by("seg").agg(pl.sum_horizontal([f"to_{c}" for c in INSTALMENT_COMPONENTS]).sum().alias("since"))
-    final = pl.concat([later, single]).join(open_before, on="pair", how="left", maintain_order="left").join(
-        paid_since, on="seg", how="left", maintain_order="left"
-    ).join(cured, on="pair", how="left", maintain_order="left")
+    final = (
+        pl.concat([later, single])
+        .join(open_before, on="pair", how="left", maintain_order="left")
+        .join(paid_since, on="seg", how="left", maintain_order="left")
+        .join(cured, on="pair", how="left", maintain_order="left")
+    )
     amounts = (pl.col("carried_arrears_principal").fill_null(0) > 0) | (pl.col("carried_arrears_interest").fill_null(0) > 0)
     given = pl.col("carried_oldest_due_on").is_not_null()
     from_before = ~given & (pl.col("oldest") < pl.col("first_due")) & (pl.col("since").fill_null(0) < pl.col("arrears"))
@@ -180,13 +200,18 @@ def _carried_dates(q: Question, chain: pl.DataFrame, done: Allocation, frozen: d
 def _arrears_at_replacement(several: pl.DataFrame, done: Allocation) -> pl.DataFrame:
     """By pair: the oldest due date, and the sum, of what was unpaid and due when its schedule was replaced."""
     replaced = several.with_columns(replaced_on=pl.col("boundary").shift(-1).over("pair")).filter(~pl.col("final"))
-    open_items = done.items.join(replaced.select("seg", "replaced_on"), on="seg", how="inner", maintain_order="left").filter(
-        pl.col("is_instalment") & (pl.col("due_on") < pl.col("replaced_on"))
-    ).with_columns(short=pl.sum_horizontal([pl.col(c) - pl.col(f"{c}_paid") for c in INSTALMENT_COMPONENTS])).filter(pl.col("short") > 0)
+    open_items = (
+        done.items.join(replaced.select("seg", "replaced_on"), on="seg", how="inner", maintain_order="left")
+        .filter(pl.col("is_instalment") & (pl.col("due_on") < pl.col("replaced_on")))
+        .with_columns(short=pl.sum_horizontal([pl.col(c) - pl.col(f"{c}_paid") for c in INSTALMENT_COMPONENTS]))
+        .filter(pl.col("short") > 0)
+    )
     last = several.filter(~pl.col("final")).group_by("pair").agg(pl.col("seg").last().alias("last_seg"))
     return (
-        open_items.join(last, on="pair", how="inner").filter(pl.col("seg") == pl.col("last_seg"))
-        .group_by("pair").agg(pl.col("due_on").min().alias("oldest"), pl.col("short").sum().alias("arrears"))
+        open_items.join(last, on="pair", how="inner")
+        .filter(pl.col("seg") == pl.col("last_seg"))
+        .group_by("pair")
+        .agg(pl.col("due_on").min().alias("oldest"), pl.col("short").sum().alias("arrears"))
     )
 
 
@@ -194,8 +219,18 @@ def _assemble(s: _Worked) -> pl.DataFrame:
     """One row a pair: each block of columns is a small frame by pair, joined in the order of columns.py."""
     q = s.q
     frame = s.loans.select(
-        "pair", "loan_id", "as_of", "currency_code", "disbursed_on", "status", "status_on", "status_booked_on",
-        "annual_rate_pct", "finance_kind", "day_count", "accrual_stopped_on",
+        "pair",
+        "loan_id",
+        "as_of",
+        "currency_code",
+        "disbursed_on",
+        "status",
+        "status_on",
+        "status_booked_on",
+        "annual_rate_pct",
+        "finance_kind",
+        "day_count",
+        "accrual_stopped_on",
     )
     for block in (s.balance, _paid_so_far(s), _overdue(s), _schedule(s), _period(s)):
         frame = frame.join(block, on="pair", how="left", maintain_order="left")
@@ -278,26 +313,43 @@ def _schedule(s: _Worked) -> pl.DataFrame:
     )
     version = s.chain.filter(pl.col("final")).select("pair", "schedule_version")
     before = visible(s.q, "restructurings", "agreed_on").group_by("pair").agg(pl.col("days_past_due_before").max())
-    return sums.join(version, on="pair", how="left").join(before, on="pair", how="left").with_columns(
-        max_days_past_due=pl.max_horizontal("max_days_past_due", "days_past_due_before")
-    ).drop("days_past_due_before")
+    return (
+        sums.join(version, on="pair", how="left")
+        .join(before, on="pair", how="left")
+        .with_columns(max_days_past_due=pl.max_horizontal("max_days_past_due", "days_past_due_before"))
+        .drop("days_past_due_before")
+    )
 
 
 def _period(s: _Worked) -> pl.DataFrame:
     """Sums from the first day of as_of's month to as_of."""
-    in_period = lambda on: (pl.col(on) >= pl.col("as_of").dt.month_start()) & (pl.col(on) <= pl.col("as_of"))  # noqa: E731
-    due = s.final_items.filter(pl.col("is_instalment") & in_period("due_on")).group_by("pair").agg(
-        due_on_this_period=pl.col("due_on").max(),
-        scheduled_this_period=pl.sum_horizontal(INSTALMENT_COMPONENTS).sum(),
+
+    def in_period(on: str) -> pl.Expr:
+        return (pl.col(on) >= pl.col("as_of").dt.month_start()) & (pl.col(on) <= pl.col("as_of"))
+
+    due = (
+        s.final_items.filter(pl.col("is_instalment") & in_period("due_on"))
+        .group_by("pair")
+        .agg(
+            due_on_this_period=pl.col("due_on").max(),
+            scheduled_this_period=pl.sum_horizontal(INSTALMENT_COMPONENTS).sum(),
+        )
     )
-    paid = s.allocation.payments.filter(in_period("paid_on")).group_by("pair").agg(
-        paid_this_period=pl.col("amount").sum(),
-        paid_late_this_period=pl.col("late").sum(),
-        guarantor_paid_this_period=pl.col("amount").filter(pl.col("kind").is_in(["guarantor", "insurance", "third_party"])).sum(),
-        in_kind_this_period=pl.col("amount").filter(pl.col("kind") == "asset_in_kind").sum(),
+    paid = (
+        s.allocation.payments.filter(in_period("paid_on"))
+        .group_by("pair")
+        .agg(
+            paid_this_period=pl.col("amount").sum(),
+            paid_late_this_period=pl.col("late").sum(),
+            guarantor_paid_this_period=pl.col("amount").filter(pl.col("kind").is_in(["guarantor", "insurance", "third_party"])).sum(),
+            in_kind_this_period=pl.col("amount").filter(pl.col("kind") == "asset_in_kind").sum(),
+        )
     )
-    out = s.paid_out.join(s.q.pairs.select("pair", "as_of"), on="pair").filter(in_period("paid_on")).group_by("pair").agg(
-        disbursed_this_period=pl.col("amount").sum()
+    out = (
+        s.paid_out.join(s.q.pairs.select("pair", "as_of"), on="pair")
+        .filter(in_period("paid_on"))
+        .group_by("pair")
+        .agg(disbursed_this_period=pl.col("amount").sum())
     )
     return s.q.pairs.select("pair").join(due, on="pair", how="left").join(paid, on="pair", how="left").join(out, on="pair", how="left")
 
@@ -305,26 +357,39 @@ def _period(s: _Worked) -> pl.DataFrame:
 def _interest(s: _Worked, frame: pl.DataFrame) -> pl.DataFrame:
     q = s.q
     steps = rates_in_force(q, s.loans)
-    last_due = s.allocation.items.filter(pl.col("is_instalment") & (pl.col("due_on") <= pl.col("as_of"))).group_by("pair").agg(
-        pl.col("due_on").max().alias("last_due")
+    last_due = (
+        s.allocation.items.filter(pl.col("is_instalment") & (pl.col("due_on") <= pl.col("as_of")))
+        .group_by("pair")
+        .agg(pl.col("due_on").max().alias("last_due"))
     )
     base = frame.join(last_due, on="pair", how="left", maintain_order="left").select(
-        "pair", "as_of", "claim_principal", accrues_from=pl.col("last_due").fill_null(pl.col("disbursed_on")),
+        "pair",
+        "as_of",
+        "claim_principal",
+        accrues_from=pl.col("last_due").fill_null(pl.col("disbursed_on")),
         stopped_on=pl.when(pl.col("accrual_stopped_on") <= pl.col("as_of")).then("accrual_stopped_on"),
         day_count=pl.col("day_count").fill_null(DEFAULT_DAY_COUNT),
         interest=pl.col("finance_kind") == "interest",
     )
     paid = s.allocation.payments.filter(pl.col("to_principal") != 0).select("pair", on="paid_on", delta=-pl.col("to_principal"))
     out = s.paid_out.select("pair", on="paid_on", delta="amount")
-    waived = visible(q, "payment_holidays", "from_on").filter(pl.col("interest") == "waived").select(
-        "pair", "from_on", "to_on", after=pl.col("to_on") + timedelta(days=1)
+    waived = (
+        visible(q, "payment_holidays", "from_on")
+        .filter(pl.col("interest") == "waived")
+        .select("pair", "from_on", "to_on", after=pl.col("to_on") + timedelta(days=1))
     )
     earned = accrue(base.filter("interest"), steps, pl.concat([paid, out]), waived)
-    stopped = s.unpaid.filter("is_instalment").join(base.select("pair", "stopped_on"), on="pair").filter(
-        (pl.col("due_on") > pl.col("stopped_on")) & (pl.col("due_on") <= pl.col("as_of"))
-    ).group_by("pair").agg((pl.col("interest") - pl.col("interest_paid")).sum().alias("held_due"))
+    stopped = (
+        s.unpaid.filter("is_instalment")
+        .join(base.select("pair", "stopped_on"), on="pair")
+        .filter((pl.col("due_on") > pl.col("stopped_on")) & (pl.col("due_on") <= pl.col("as_of")))
+        .group_by("pair")
+        .agg((pl.col("interest") - pl.col("interest_paid")).sum().alias("held_due"))
+    )
     return (
-        q.pairs.select("pair").join(current_rate(steps), on="pair", how="left").join(earned, on="pair", how="left")
+        q.pairs.select("pair")
+        .join(current_rate(steps), on="pair", how="left")
+        .join(earned, on="pair", how="left")
         .join(stopped, on="pair", how="left")
         .with_columns(suspended_interest=pl.col("suspended_interest").fill_null(0) + pl.col("held_due").fill_null(0))
         .drop("held_due")
@@ -336,20 +401,29 @@ def _with_status(q: Question, frame: pl.DataFrame) -> pl.DataFrame:
     started = pl.col("disbursed_on") <= pl.col("as_of")
     owed = (pl.col("claim_principal") > 0) | (pl.col("overdue_amount") > 0)
     status = (
-        pl.when(_cancelled(q)).then(pl.lit("cancelled"))
-        .when(~started.fill_null(False)).then(pl.lit("not_disbursed"))
-        .when((pl.col("written_off_principal") > 0) & (pl.col("on_book_principal") == 0) & (owed | (pl.col("extinguished_principal") > 0))).then(pl.lit("written_off"))
-        .when((pl.col("sold_principal") + pl.col("derecognised_principal") > 0) & (pl.col("on_book_principal") == 0)).then(pl.lit("transferred"))
-        .when(owed).then(pl.lit("active"))
+        pl.when(_cancelled(q))
+        .then(pl.lit("cancelled"))
+        .when(~started.fill_null(False))
+        .then(pl.lit("not_disbursed"))
+        .when((pl.col("written_off_principal") > 0) & (pl.col("on_book_principal") == 0) & (owed | (pl.col("extinguished_principal") > 0)))
+        .then(pl.lit("written_off"))
+        .when((pl.col("sold_principal") + pl.col("derecognised_principal") > 0) & (pl.col("on_book_principal") == 0))
+        .then(pl.lit("transferred"))
+        .when(owed)
+        .then(pl.lit("active"))
         .otherwise(pl.lit("settled"))
     )
     said = pl.when((pl.col("status_on") <= pl.col("as_of")) & (pl.col("status") != "active")).then("status_on")
     frame = frame.with_columns(worked_status=status)
     ended = pl.col("worked_status") == "settled"
-    return frame.with_columns(
-        settled_on=pl.when(ended).then(pl.col("last_paid_on").fill_null(said).fill_null(pl.col("as_of"))),
-        given_status="status",
-    ).drop("status").rename({"worked_status": "status"})
+    return (
+        frame.with_columns(
+            settled_on=pl.when(ended).then(pl.col("last_paid_on").fill_null(said).fill_null(pl.col("as_of"))),
+            given_status="status",
+        )
+        .drop("status")
+        .rename({"worked_status": "status"})
+    )
 
 
 def _given_figures(q: Question, frame: pl.DataFrame) -> pl.DataFrame:
@@ -357,6 +431,4 @@ def _given_figures(q: Question, frame: pl.DataFrame) -> pl.DataFrame:
     columns = ["claim_principal", "on_book_principal", "overdue_principal", "overdue_interest", "overdue_amount", "accrued_interest", "days_past_due"]
     given = q.portfolio.table("positions").select("loan_id", "as_of", *[pl.col(c).alias(f"given_{c}") for c in columns])
     frame = frame.join(given, on=["loan_id", "as_of"], how="left", maintain_order="left")
-    return frame.with_columns([pl.col(f"given_{c}").fill_null(pl.col(c)).alias(c) for c in columns]).with_columns(
-        outstanding_principal="on_book_principal"
-    )
+    return frame.with_columns([pl.col(f"given_{c}").fill_null(pl.col(c)).alias(c) for c in columns]).with_columns(outstanding_principal="on_book_principal")

@@ -29,19 +29,35 @@ from mloan_report.position.loan_view import loan_view
 _DEFAULTS: dict[str, dict[str, Any]] = {
     "borrowers": {"borrower_id": "B1", "kind": "natural_person", "name": "CASE PERSON", "residence_country": "SV"},
     "loans": {
-        "loan_id": "L1", "borrower_id": "B1", "product": "personal_consumption", "finance_kind": "flat_fee", "repayment_method": "irregular",
-        "repayment_frequency": "monthly", "guarantee_mode": "unsecured", "status": "active",
+        "loan_id": "L1",
+        "borrower_id": "B1",
+        "product": "personal_consumption",
+        "finance_kind": "flat_fee",
+        "repayment_method": "irregular",
+        "repayment_frequency": "monthly",
+        "guarantee_mode": "unsecured",
+        "status": "active",
     },
     "instalments": {"loan_id": "L1", "interest_due": "0"},
     "repayments": {"loan_id": "L1", "kind": "scheduled"},
     "charges": {"loan_id": "L1", "kind": "other", "payee": "lender"},
-    "schedules": {"loan_id": "L1"}, "rates": {"loan_id": "L1"}, "disbursements": {"loan_id": "L1"}, "payment_holidays": {"loan_id": "L1"},
-    "arrears_flags": {"loan_id": "L1", "kind": "operational_delay"}, "write_offs": {"loan_id": "L1", "number": 1, "claim_kept": "true"},
-    "restructurings": {"loan_id": "L1", "number": 1, "financial_difficulty": "true"}, "funding_shares": {"loan_id": "L1", "funder_id": "SELF", "on_balance": "true", "files_to_bureau": "true"},
+    "schedules": {"loan_id": "L1"},
+    "rates": {"loan_id": "L1"},
+    "disbursements": {"loan_id": "L1"},
+    "payment_holidays": {"loan_id": "L1"},
+    "arrears_flags": {"loan_id": "L1", "kind": "operational_delay"},
+    "write_offs": {"loan_id": "L1", "number": 1, "claim_kept": "true"},
+    "restructurings": {"loan_id": "L1", "number": 1, "financial_difficulty": "true"},
+    "funding_shares": {"loan_id": "L1", "funder_id": "SELF", "on_balance": "true", "files_to_bureau": "true"},
     "transfers": {"loan_id": "L1", "counterparty_kind": "other", "share_pct": "100", "servicing_kept": "false", "derecognised": "true"},
-    "classifications": {"loan_id": "L1", "source": "lender"}, "loan_parties": {"loan_id": "L1"}, "collateral_links": {"loan_id": "L1"},
-    "facilities": {"facility_id": "F1", "borrower_id": "B1", "kind": "revolving"}, "statements": {"facility_id": "F1"},
-    "identifiers": {"party_id": "B1"}, "party_events": {"party_id": "B1"}, "positions": {"loan_id": "L1"},
+    "classifications": {"loan_id": "L1", "source": "lender"},
+    "loan_parties": {"loan_id": "L1"},
+    "collateral_links": {"loan_id": "L1"},
+    "facilities": {"facility_id": "F1", "borrower_id": "B1", "kind": "revolving"},
+    "statements": {"facility_id": "F1"},
+    "identifiers": {"party_id": "B1"},
+    "party_events": {"party_id": "B1"},
+    "positions": {"loan_id": "L1"},
 }
 _AMOUNTS = {c.name for c in POSITION_COLUMNS if c.kind == "amount"}
 _PERCENTS = {c.name for c in POSITION_COLUMNS if c.kind == "percent"}
@@ -93,7 +109,7 @@ def case_portfolio(case: Case) -> Portfolio:
             key = model.KEY[0]
             filled = [{key: f"{table[0].upper()}{i}", **row} for i, row in enumerate(filled, start=1)]
         columns = list(dict.fromkeys([*(c for c in fields_of(model) if fields_of(model)[c].required), *(c for row in filled for c in row)]))
-        raw[table] = pl.DataFrame({c: [_text(row.get(c)) for row in filled] for c in columns}, schema={c: pl.String for c in columns})
+        raw[table] = pl.DataFrame({c: [_text(row.get(c)) for row in filled] for c in columns}, schema=dict.fromkeys(columns, pl.String))
     return build_portfolio(Institution.model_validate(institution), raw, files={t: f"{t}.csv" for t in raw})
 
 

@@ -34,21 +34,29 @@ def first_due_before_disbursement(book: Book) -> Iterator[Broken]:
 
 @check(_rule(4, "Instalments out of order", "Loan {loan}: instalment {number} is due on {value}, not after the one before."))
 def instalments_out_of_order(book: Book) -> Iterator[Broken]:
-    rows = book.table("instalments").sort("loan_id", "schedule_version", "number").with_columns(before=pl.col("due_on").shift().over("loan_id", "schedule_version"))
+    rows = (
+        book.table("instalments")
+        .sort("loan_id", "schedule_version", "number")
+        .with_columns(before=pl.col("due_on").shift().over("loan_id", "schedule_version"))
+    )
     yield Broken("instalments", rows.filter(pl.col("due_on") <= pl.col("before")).sort("_row"), "due_on", {"loan": "loan_id", "number": "number"})
 
 
 @check(_rule(5, "An instalment due before disbursement", "Loan {loan}: instalment {number} is due on {value}, before the loan was disbursed."))
 def due_before_disbursement(book: Book) -> Iterator[Broken]:
     bought = book.table("transfers").filter(pl.col("direction") == "in")["loan_id"].unique().implode()
-    rows = book.table("instalments").join(book.table("loans").select("loan_id", "disbursed_on").unique("loan_id"), on="loan_id", how="inner", maintain_order="left")
+    rows = book.table("instalments").join(
+        book.table("loans").select("loan_id", "disbursed_on").unique("loan_id"), on="loan_id", how="inner", maintain_order="left"
+    )
     bad = (pl.col("due_on") < pl.col("disbursed_on")) & ~pl.col("loan_id").is_in(bought)
     yield Broken("instalments", rows.filter(bad), "due_on", {"loan": "loan_id", "number": "number"})
 
 
 @check(_rule(6, "Paid before disbursement", "Repayment {key} was paid on {value}, before loan {loan} was disbursed ({other})."))
 def paid_before_disbursement(book: Book) -> Iterator[Broken]:
-    rows = book.table("repayments").join(book.table("loans").select("loan_id", "disbursed_on").unique("loan_id"), on="loan_id", how="inner", maintain_order="left")
+    rows = book.table("repayments").join(
+        book.table("loans").select("loan_id", "disbursed_on").unique("loan_id"), on="loan_id", how="inner", maintain_order="left"
+    )
     yield Broken("repayments", rows.filter(pl.col("paid_on") < pl.col("disbursed_on")), "paid_on", {"loan": "loan_id", "other": "disbursed_on"})
 
 
@@ -62,8 +70,13 @@ def paid_after_settlement(book: Book) -> Iterator[Broken]:
 @check(_rule(8, "A date in the future", "{table} {key}: {field} is {value}, after {as_of}.", "warning"))
 def happened_in_the_future(book: Book) -> Iterator[Broken]:
     columns = {
-        "repayments": "paid_on", "disbursements": "paid_on", "write_offs": "written_off_on", "restructurings": "agreed_on", "transfers": "transferred_on",
-        "loans": "disbursed_on", "charges": "assessed_on",
+        "repayments": "paid_on",
+        "disbursements": "paid_on",
+        "write_offs": "written_off_on",
+        "restructurings": "agreed_on",
+        "transfers": "transferred_on",
+        "loans": "disbursed_on",
+        "charges": "assessed_on",
     }
     latest = book.table("repayments")["paid_on"].max()
     horizon = max(book.as_of, latest) if hasattr(latest, "year") else book.as_of  # type: ignore[type-var]
@@ -82,15 +95,24 @@ def booked_before_it_happened(book: Book) -> Iterator[Broken]:
 @check(_rule(10, "Ends before it begins", "{table} {key}: {field} is {value}, before {other}."))
 def ends_before_it_begins(book: Book) -> Iterator[Broken]:
     spans = {
-        "payment_holidays": ("from_on", "to_on"), "arrears_flags": ("from_on", "to_on"), "funding_shares": ("from_on", "to_on"), "facilities": ("from_on", "to_on"),
-        "loan_parties": ("from_on", "released_on"), "relations": ("from_on", "to_on"), "identifiers": ("issued_on", "expires_on"), "consents": ("given_on", "withdrawn_on"),
-        "collateral": ("from_on", "to_on"), "write_offs": ("written_off_on", "reversed_on"),
+        "payment_holidays": ("from_on", "to_on"),
+        "arrears_flags": ("from_on", "to_on"),
+        "funding_shares": ("from_on", "to_on"),
+        "facilities": ("from_on", "to_on"),
+        "loan_parties": ("from_on", "released_on"),
+        "relations": ("from_on", "to_on"),
+        "identifiers": ("issued_on", "expires_on"),
+        "consents": ("given_on", "withdrawn_on"),
+        "collateral": ("from_on", "to_on"),
+        "write_offs": ("written_off_on", "reversed_on"),
     }
     for table, (start, end) in spans.items():
         yield Broken(table, book.table(table).filter(pl.col(end) < pl.col(start)).with_columns(other=pl.col(start)), end, {"other": "other"})
 
 
-@check(_rule(11, "Born after becoming a customer, or too young", "Borrower {key}: born on {value}, younger than 16 when the first loan was disbursed.", "warning"))
+@check(
+    _rule(11, "Born after becoming a customer, or too young", "Borrower {key}: born on {value}, younger than 16 when the first loan was disbursed.", "warning")
+)
 def too_young(book: Book) -> Iterator[Broken]:
     first = book.table("loans").group_by("borrower_id").agg(pl.col("disbursed_on").min().alias("first"))
     rows = book.table("borrowers").join(first, on="borrower_id", how="left", maintain_order="left")
@@ -101,7 +123,9 @@ def too_young(book: Book) -> Iterator[Broken]:
 @check(_rule(12, "An expired identity document", "{scheme} {value} expired on {other}.", "warning"))
 def expired_document(book: Book) -> Iterator[Broken]:
     current = pl.col("status").fill_null("current") == "current"
-    yield Broken("identifiers", book.table("identifiers").filter(current & (pl.col("expires_on") < book.as_of)), "value", {"scheme": "scheme", "other": "expires_on"})
+    yield Broken(
+        "identifiers", book.table("identifiers").filter(current & (pl.col("expires_on") < book.as_of)), "value", {"scheme": "scheme", "other": "expires_on"}
+    )
 
 
 @check(_rule(13, "A reversal before what it reverses", "Repayment {key} reverses {other} before it was paid."))

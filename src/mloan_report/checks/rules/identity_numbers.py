@@ -51,8 +51,13 @@ def wrong_check_digit(book: Book) -> Iterator[Broken]:
 
 @check(
     Rule(
-        "IDN-005", "warning", "An identity number of an unknown place", "{scheme} {value} begins with a place that the table of places does not have.",
-        "Places are added and renamed, so this only asks for a look.", _FIX, "GB/T 2260",
+        "IDN-005",
+        "warning",
+        "An identity number of an unknown place",
+        "{scheme} {value} begins with a place that the table of places does not have.",
+        "Places are added and renamed, so this only asks for a look.",
+        _FIX,
+        "GB/T 2260",
     )
 )
 def unknown_place(book: Book) -> Iterator[Broken]:
@@ -61,8 +66,13 @@ def unknown_place(book: Book) -> Iterator[Broken]:
 
 @check(
     Rule(
-        "IDN-006", "warning", "An identity number whose check digit looks wrong", "{scheme} {value}: the check digit does not hold by the rule as far as it is known.",
-        "The rule of this scheme has one public source, or published samples fail it.", _FIX, "see docs/identity",
+        "IDN-006",
+        "warning",
+        "An identity number whose check digit looks wrong",
+        "{scheme} {value}: the check digit does not hold by the rule as far as it is known.",
+        "The rule of this scheme has one public source, or published samples fail it.",
+        _FIX,
+        "see docs/identity",
     )
 )
 def doubtful_check_digit(book: Book) -> Iterator[Broken]:
@@ -71,8 +81,13 @@ def doubtful_check_digit(book: Book) -> Iterator[Broken]:
 
 @check(
     Rule(
-        "IDN-007", "warning", "A number of the old form", "{scheme} {value} is of the old 15-digit form, whose cards stopped being valid in 2013.",
-        "Bureaus take 18 digits only.", "Ask for the 18-digit number.", "GB 11643-1989",
+        "IDN-007",
+        "warning",
+        "A number of the old form",
+        "{scheme} {value} is of the old 15-digit form, whose cards stopped being valid in 2013.",
+        "Bureaus take 18 digits only.",
+        "Ask for the 18-digit number.",
+        "GB 11643-1989",
     )
 )
 def old_form(book: Book) -> Iterator[Broken]:
@@ -81,8 +96,13 @@ def old_form(book: Book) -> Iterator[Broken]:
 
 @check(
     Rule(
-        "IDN-008", "warning", "A social credit code whose organisation part does not hold", "{scheme} {value}: positions 9 to 17 do not hold under GB 11714.",
-        "Genuine codes keep the organisation code inside them.", _FIX, "GB 32100-2015; GB 11714",
+        "IDN-008",
+        "warning",
+        "A social credit code whose organisation part does not hold",
+        "{scheme} {value}: positions 9 to 17 do not hold under GB 11714.",
+        "Genuine codes keep the organisation code inside them.",
+        _FIX,
+        "GB 32100-2015; GB 11714",
     )
 )
 def organisation_part(book: Book) -> Iterator[Broken]:
@@ -91,7 +111,12 @@ def organisation_part(book: Book) -> Iterator[Broken]:
 
 @check(
     Rule(
-        "IDN-009", "error", "A number of another kind of error", "{scheme} {value} is not a valid number of its scheme.", _WHY, _FIX,
+        "IDN-009",
+        "error",
+        "A number of another kind of error",
+        "{scheme} {value} is not a valid number of its scheme.",
+        _WHY,
+        _FIX,
     )
 )
 def wrong_component(book: Book) -> Iterator[Broken]:
@@ -100,8 +125,12 @@ def wrong_component(book: Book) -> Iterator[Broken]:
 
 @check(
     Rule(
-        "IDN-010", "warning", "A scheme that nobody knows", "The scheme {value} is neither ours nor a module of python-stdnum: its numbers are not checked.",
-        "An unchecked number may be anything.", "Use the scheme's name as docs/identity lists it.",
+        "IDN-010",
+        "warning",
+        "A scheme that nobody knows",
+        "The scheme {value} is neither ours nor a module of python-stdnum: its numbers are not checked.",
+        "An unchecked number may be anything.",
+        "Use the scheme's name as docs/identity lists it.",
     )
 )
 def unknown_scheme(book: Book) -> Iterator[Broken]:
@@ -144,8 +173,13 @@ def _holders(book: Book) -> pl.DataFrame:
 
 @check(
     Rule(
-        "IDN-011", "error", "Birth date and identity number disagree", "{scheme} {value} says another birth date than the holder's row.",
-        "One of the two is wrong, and the bureau checks both.", "Compare with the document.", "GB 11643",
+        "IDN-011",
+        "error",
+        "Birth date and identity number disagree",
+        "{scheme} {value} says another birth date than the holder's row.",
+        "One of the two is wrong, and the bureau checks both.",
+        "Compare with the document.",
+        "GB 11643",
     )
 )
 def birth_mismatch(book: Book) -> Iterator[Broken]:
@@ -156,8 +190,13 @@ def birth_mismatch(book: Book) -> Iterator[Broken]:
 
 @check(
     Rule(
-        "IDN-012", "error", "Sex and identity number disagree", "{scheme} {value} says another sex than the holder's row ({sex}).",
-        "One of the two is wrong, and the bureau checks both.", "Compare with the document.", "GB 11643",
+        "IDN-012",
+        "error",
+        "Sex and identity number disagree",
+        "{scheme} {value} says another sex than the holder's row ({sex}).",
+        "One of the two is wrong, and the bureau checks both.",
+        "Compare with the document.",
+        "GB 11643",
     )
 )
 def sex_mismatch(book: Book) -> Iterator[Broken]:
@@ -168,7 +207,15 @@ def sex_mismatch(book: Book) -> Iterator[Broken]:
 
 
 @check(
-    Rule("IDN-013", "warning", "A bank card number that does not hold", "Card {value}: the check digit (Luhn) does not hold, or the length is wrong.", "Repayments by this card would fail.", "Ask for the card again.", "ISO/IEC 7812-1")
+    Rule(
+        "IDN-013",
+        "warning",
+        "A bank card number that does not hold",
+        "Card {value}: the check digit (Luhn) does not hold, or the length is wrong.",
+        "Repayments by this card would fail.",
+        "Ask for the card again.",
+        "ISO/IEC 7812-1",
+    )
 )
 def bank_card(book: Book) -> Iterator[Broken]:
     cards = book.table("bank_accounts").filter((pl.col("kind") == "card") & pl.col("number").is_not_null())
@@ -179,7 +226,16 @@ def bank_card(book: Book) -> Iterator[Broken]:
 
 
 @check(
-    Rule("IDN-014", "warning", "A Chinese mobile number that does not hold", "Phone {value} is not a mobile number of mainland China.", "The bureau's field takes 11 digits beginning 13 to 19.", "Correct the number, or leave it empty.", "MIIT numbering plan", "knowledge")
+    Rule(
+        "IDN-014",
+        "warning",
+        "A Chinese mobile number that does not hold",
+        "Phone {value} is not a mobile number of mainland China.",
+        "The bureau's field takes 11 digits beginning 13 to 19.",
+        "Correct the number, or leave it empty.",
+        "MIIT numbering plan",
+        "knowledge",
+    )
 )
 def chinese_mobile(book: Book) -> Iterator[Broken]:
     for name in ("borrowers", "parties"):

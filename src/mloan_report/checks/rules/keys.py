@@ -11,8 +11,12 @@ from mloan_report.model import table_models
 from mloan_report.model.finding import Rule
 
 PARENTS = {
-    "loan_id": ("loans", "loan_id"), "borrower_id": ("borrowers", "borrower_id"), "facility_id": ("facilities", "facility_id"),
-    "branch_id": ("branches", "branch_id"), "collateral_id": ("collateral", "collateral_id"), "application_id": ("applications", "application_id"),
+    "loan_id": ("loans", "loan_id"),
+    "borrower_id": ("borrowers", "borrower_id"),
+    "facility_id": ("facilities", "facility_id"),
+    "branch_id": ("branches", "branch_id"),
+    "collateral_id": ("collateral", "collateral_id"),
+    "application_id": ("applications", "application_id"),
     "previous_loan_id": ("loans", "loan_id"),
 }
 """Which table each key column points to. Old loans may be gone from the book: refinanced and previous loans only warn."""
@@ -20,8 +24,12 @@ PARENTS = {
 
 @check(
     Rule(
-        "KEY-001", "error", "The same key twice", "{table}: the key {key} stands more than once.",
-        "A key names one row; with two rows nobody can say which counts, and sums count both.", "Remove the duplicate, or give it a key of its own.",
+        "KEY-001",
+        "error",
+        "The same key twice",
+        "{table}: the key {key} stands more than once.",
+        "A key names one row; with two rows nobody can say which counts, and sums count both.",
+        "Remove the duplicate, or give it a key of its own.",
     )
 )
 def duplicate_key(book: Book) -> Iterator[Broken]:
@@ -35,12 +43,16 @@ def duplicate_key(book: Book) -> Iterator[Broken]:
 
 @check(
     Rule(
-        "KEY-002", "error", "A row whose parent is not there", "{table}.{field} is {value}: there is no such row in {parent}.",
-        "The row cannot be joined to anything: its amounts would be lost without a word.", "Add the missing row to {parent}, or correct the key.",
+        "KEY-002",
+        "error",
+        "A row whose parent is not there",
+        "{table}.{field} is {value}: there is no such row in {parent}.",
+        "The row cannot be joined to anything: its amounts would be lost without a word.",
+        "Add the missing row to {parent}, or correct the key.",
     )
 )
 def orphan(book: Book) -> Iterator[Broken]:
-    for name, model in table_models().items():
+    for name, _model in table_models().items():
         frame = book.table(name)
         for column, (parent, key) in PARENTS.items():
             if column not in frame.columns or frame.height == 0 or name == parent or column == "previous_loan_id":
@@ -54,15 +66,25 @@ def orphan(book: Book) -> Iterator[Broken]:
 
 @check(
     Rule(
-        "KEY-003", "error", "A person who is not there", "{table}.{field} is {value}: there is no such borrower or party.",
-        "The file would name a person without name or number.", "Add the person to borrowers or parties, or correct the key.",
+        "KEY-003",
+        "error",
+        "A person who is not there",
+        "{table}.{field} is {value}: there is no such borrower or party.",
+        "The file would name a person without name or number.",
+        "Add the person to borrowers or parties, or correct the key.",
     )
 )
 def unknown_person(book: Book) -> Iterator[Broken]:
     known = pl.concat([book.table("borrowers")["borrower_id"], book.table("parties")["party_id"]]).drop_nulls().implode()
     columns = {
-        "identifiers": ("party_id",), "relations": ("party_id", "related_id"), "party_events": ("party_id",), "bank_accounts": ("party_id",),
-        "consents": ("party_id",), "loan_parties": ("party_id",), "collateral": ("owner_id",), "borrowers": ("spouse_id",),
+        "identifiers": ("party_id",),
+        "relations": ("party_id", "related_id"),
+        "party_events": ("party_id",),
+        "bank_accounts": ("party_id",),
+        "consents": ("party_id",),
+        "loan_parties": ("party_id",),
+        "collateral": ("owner_id",),
+        "borrowers": ("spouse_id",),
     }
     for name, names in columns.items():
         frame = book.table(name)
@@ -72,8 +94,12 @@ def unknown_person(book: Book) -> Iterator[Broken]:
 
 @check(
     Rule(
-        "KEY-004", "error", "A loan without instalments", "Loan {key} has no instalments.",
-        "What is due when is not known, so neither days past due nor what is overdue can be.", "Add its schedule to instalments.",
+        "KEY-004",
+        "error",
+        "A loan without instalments",
+        "Loan {key} has no instalments.",
+        "What is due when is not known, so neither days past due nor what is overdue can be.",
+        "Add its schedule to instalments.",
     )
 )
 def loan_without_instalments(book: Book) -> Iterator[Broken]:
@@ -88,24 +114,40 @@ def loan_without_instalments(book: Book) -> Iterator[Broken]:
 
 @check(
     Rule(
-        "KEY-005", "warning", "A party that nothing names", "Party {key} is named by no loan, relation, collateral or borrower.",
-        "A row that nothing names is often a person whose link was lost.", "Add the link, or leave the row out.",
+        "KEY-005",
+        "warning",
+        "A party that nothing names",
+        "Party {key} is named by no loan, relation, collateral or borrower.",
+        "A row that nothing names is often a person whose link was lost.",
+        "Add the link, or leave the row out.",
     )
 )
 def idle_party(book: Book) -> Iterator[Broken]:
-    named = pl.concat(
-        [
-            book.table("loan_parties")["party_id"], book.table("relations")["party_id"], book.table("relations")["related_id"],
-            book.table("collateral")["owner_id"], book.table("borrowers")["spouse_id"], book.table("transfers")["counterparty_id"],
-        ]
-    ).drop_nulls().implode()
+    named = (
+        pl.concat(
+            [
+                book.table("loan_parties")["party_id"],
+                book.table("relations")["party_id"],
+                book.table("relations")["related_id"],
+                book.table("collateral")["owner_id"],
+                book.table("borrowers")["spouse_id"],
+                book.table("transfers")["counterparty_id"],
+            ]
+        )
+        .drop_nulls()
+        .implode()
+    )
     yield Broken("parties", book.table("parties").filter(~pl.col("party_id").is_in(named)), "party_id")
 
 
 @check(
     Rule(
-        "KEY-006", "warning", "A borrower without a loan", "Borrower {key} has no loan, application or facility.",
-        "Either the loan was lost on the way, or the borrower does not belong here.", "Add the loan, or leave the borrower out.",
+        "KEY-006",
+        "warning",
+        "A borrower without a loan",
+        "Borrower {key} has no loan, application or facility.",
+        "Either the loan was lost on the way, or the borrower does not belong here.",
+        "Add the loan, or leave the borrower out.",
     )
 )
 def borrower_without_loan(book: Book) -> Iterator[Broken]:
@@ -115,8 +157,12 @@ def borrower_without_loan(book: Book) -> Iterator[Broken]:
 
 @check(
     Rule(
-        "KEY-007", "error", "An id that is borrower and party", "Party {key} has the id of a borrower.",
-        "Ids are unique over borrowers and parties: a link to this id could mean either.", "Give the party another id, or drop it and use the borrower.",
+        "KEY-007",
+        "error",
+        "An id that is borrower and party",
+        "Party {key} has the id of a borrower.",
+        "Ids are unique over borrowers and parties: a link to this id could mean either.",
+        "Give the party another id, or drop it and use the borrower.",
     )
 )
 def shared_id(book: Book) -> Iterator[Broken]:
@@ -126,8 +172,12 @@ def shared_id(book: Book) -> Iterator[Broken]:
 
 @check(
     Rule(
-        "KEY-008", "error", "A reversal of nothing", "{table} {key} reverses {value}, which is not there.",
-        "What was undone cannot be told, so the money counts or does not count by chance.", "Correct reverses_id, or add the reversed row.",
+        "KEY-008",
+        "error",
+        "A reversal of nothing",
+        "{table} {key} reverses {value}, which is not there.",
+        "What was undone cannot be told, so the money counts or does not count by chance.",
+        "Correct reverses_id, or add the reversed row.",
     )
 )
 def reversal_of_nothing(book: Book) -> Iterator[Broken]:
@@ -142,7 +192,10 @@ def reversal_of_nothing(book: Book) -> Iterator[Broken]:
 
 @check(
     Rule(
-        "KEY-009", "error", "A schedule version that nothing explains", "Loan {loan}: instalments of version {version} have no row in schedules.",
+        "KEY-009",
+        "error",
+        "A schedule version that nothing explains",
+        "Loan {loan}: instalments of version {version} have no row in schedules.",
         "From when the version counts is not known: it is left out, and the loan's lowest version is used.",
         "Add the version to schedules with its effective_on and reason.",
     )
@@ -157,8 +210,12 @@ def unexplained_version(book: Book) -> Iterator[Broken]:
 
 @check(
     Rule(
-        "KEY-010", "warning", "A schedule version without instalments", "Loan {loan}: version {value} has no instalments.",
-        "The version is never in force: the earlier one goes on.", "Add its instalments.",
+        "KEY-010",
+        "warning",
+        "A schedule version without instalments",
+        "Loan {loan}: version {value} has no instalments.",
+        "The version is never in force: the earlier one goes on.",
+        "Add its instalments.",
     )
 )
 def empty_version(book: Book) -> Iterator[Broken]:

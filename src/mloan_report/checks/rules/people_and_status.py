@@ -17,7 +17,17 @@ def _people(book: Book) -> pl.DataFrame:
     return pl.concat([borrowers, parties])
 
 
-@check(Rule("DUP-001", "warning", "One identity number under two ids", "{scheme} {value} stands under {key} and under {other}.", "Limits, contagion and bureau files go by person: two ids hide that it is one.", "Merge the two, or correct the number.", "data contract: ids are unique over borrowers and parties"))
+@check(
+    Rule(
+        "DUP-001",
+        "warning",
+        "One identity number under two ids",
+        "{scheme} {value} stands under {key} and under {other}.",
+        "Limits, contagion and bureau files go by person: two ids hide that it is one.",
+        "Merge the two, or correct the number.",
+        "data contract: ids are unique over borrowers and parties",
+    )
+)
 def same_number(book: Book) -> Iterator[Broken]:
     rows = book.table("identifiers").filter(pl.col("value").is_not_null()).with_columns(plain=pl.col("value").str.replace_all("[- ]", "").str.to_uppercase())
     first = rows.group_by("scheme", "plain", maintain_order=True).agg(other=pl.col("party_id").first())
@@ -25,7 +35,16 @@ def same_number(book: Book) -> Iterator[Broken]:
     yield Broken("identifiers", again, "value", {"scheme": "scheme", "other": "other"})
 
 
-@check(Rule("DUP-002", "warning", "One name and birth date under two ids", "{table} {key} has the name and birth date of {other}.", "It is probably one person with two ids.", "Merge the two, or confirm that they are two people."))
+@check(
+    Rule(
+        "DUP-002",
+        "warning",
+        "One name and birth date under two ids",
+        "{table} {key} has the name and birth date of {other}.",
+        "It is probably one person with two ids.",
+        "Merge the two, or confirm that they are two people.",
+    )
+)
 def same_name_and_birth(book: Book) -> Iterator[Broken]:
     people = _people(book).filter(pl.col("name").is_not_null() & pl.col("born_on").is_not_null()).with_columns(folded=_folded("name"))
     first = people.group_by("folded", "born_on", maintain_order=True).agg(other=pl.col("party_id").first())
@@ -34,18 +53,32 @@ def same_name_and_birth(book: Book) -> Iterator[Broken]:
         yield Broken(table, again.filter(pl.col("table") == table).rename({"party_id": key}).drop("table"), "name", {"other": "other"})
 
 
-@check(Rule("DUP-003", "warning", "One person, two names", "Party {key} is called {value}, but {other_table} calls the holder of the same number otherwise.", "A bureau matches name and number together and refuses what differs.", "Correct the name, or record the change of name as an event."))
+@check(
+    Rule(
+        "DUP-003",
+        "warning",
+        "One person, two names",
+        "Party {key} is called {value}, but {other_table} calls the holder of the same number otherwise.",
+        "A bureau matches name and number together and refuses what differs.",
+        "Correct the name, or record the change of name as an event.",
+    )
+)
 def name_differs(book: Book) -> Iterator[Broken]:
     numbers = book.table("identifiers").filter(pl.col("value").is_not_null()).select("party_id", "scheme", "value")
-    named = numbers.join(_people(book).filter(pl.col("name").is_not_null()), on="party_id", how="inner", maintain_order="left").with_columns(folded=_folded("name"))
+    named = numbers.join(_people(book).filter(pl.col("name").is_not_null()), on="party_id", how="inner", maintain_order="left").with_columns(
+        folded=_folded("name")
+    )
     first = named.group_by("scheme", "value", maintain_order=True).agg(first_name=pl.col("folded").first(), other_table=pl.col("table").first())
     differs = named.join(first, on=["scheme", "value"], how="left", maintain_order="left").filter(pl.col("folded") != pl.col("first_name"))
     for table, key in (("borrowers", "borrower_id"), ("parties", "party_id")):
         rows = differs.filter(pl.col("table") == table).unique("party_id", keep="first", maintain_order=True).rename({"party_id": key}).drop("table")
         yield Broken(table, rows, "name", {"other_table": "other_table"})
-    spouses = book.table("borrowers").filter(pl.col("spouse_id").is_not_null() & pl.col("spouse_name").is_not_null()).join(
-        _people(book).select(spouse_id="party_id", known_name="name"), on="spouse_id", how="inner", maintain_order="left"
-    ).with_columns(other_table=pl.lit("parties"))
+    spouses = (
+        book.table("borrowers")
+        .filter(pl.col("spouse_id").is_not_null() & pl.col("spouse_name").is_not_null())
+        .join(_people(book).select(spouse_id="party_id", known_name="name"), on="spouse_id", how="inner", maintain_order="left")
+        .with_columns(other_table=pl.lit("parties"))
+    )
     yield Broken("borrowers", spouses.filter(_folded("spouse_name") != _folded("known_name")), "spouse_name", {"other_table": "other_table"})
 
 
@@ -53,7 +86,17 @@ def _folded(column: str) -> pl.Expr:
     return pl.col(column).str.to_uppercase().str.replace_all(r"[ .,'\-]+", " ").str.strip_chars()
 
 
-@check(Rule("STA-001", "warning", "Status and figures disagree", "Loan {key} is said to be {value} since {since}, but by what happened it is {worked}.", "Reports follow what happened; the status given must not say otherwise.", "Book what is missing, or correct status and status_on."), needs_position=True)
+@check(
+    Rule(
+        "STA-001",
+        "warning",
+        "Status and figures disagree",
+        "Loan {key} is said to be {value} since {since}, but by what happened it is {worked}.",
+        "Reports follow what happened; the status given must not say otherwise.",
+        "Book what is missing, or correct status and status_on.",
+    ),
+    needs_position=True,
+)
 def status_and_figures(book: Book) -> Iterator[Broken]:
     assert book.position is not None
     worked = book.position.select("loan_id", worked="status")
@@ -64,13 +107,32 @@ def status_and_figures(book: Book) -> Iterator[Broken]:
     yield Broken("loans", rows, "status", {"since": "status_on", "worked": "worked"})
 
 
-@check(Rule("STA-002", "warning", "Written off without a write-off", "Loan {key} is said to be written off, but write_offs has no row of it.", "How much was written off, and whether the claim is kept, is not known.", "Add the write-off."))
+@check(
+    Rule(
+        "STA-002",
+        "warning",
+        "Written off without a write-off",
+        "Loan {key} is said to be written off, but write_offs has no row of it.",
+        "How much was written off, and whether the claim is kept, is not known.",
+        "Add the write-off.",
+    )
+)
 def written_off_without_row(book: Book) -> Iterator[Broken]:
     known = book.table("write_offs").select("loan_id").unique()
     yield Broken("loans", book.table("loans").filter(pl.col("status") == "written_off").join(known, on="loan_id", how="anti", maintain_order="left"), "status")
 
 
-@check(Rule("STA-003", "warning", "Given position and worked-out one disagree", "Loan {key} on {day}: {field} is given as {given} and worked out as {worked}.", "One of the two is wrong: the lender's own figure, or the history it was worked out from.", "Correct the history or the figure."), needs_position=True)
+@check(
+    Rule(
+        "STA-003",
+        "warning",
+        "Given position and worked-out one disagree",
+        "Loan {key} on {day}: {field} is given as {given} and worked out as {worked}.",
+        "One of the two is wrong: the lender's own figure, or the history it was worked out from.",
+        "Correct the history or the figure.",
+    ),
+    needs_position=True,
+)
 def given_position(book: Book) -> Iterator[Broken]:
     assert book.position is not None
     given = book.table("positions").filter(pl.col("as_of") == book.as_of)
@@ -81,27 +143,58 @@ def given_position(book: Book) -> Iterator[Broken]:
         yield Broken("positions", rows, column, {"day": "day", "given": "given", "worked": "worked"})
 
 
-@check(Rule("HIS-001", "warning", "History that is missing", "Loan {key} was changed on {on} ({kind}), but schedules has no version for it.", "A past date is worked out from what was in force then; without the version the first schedule goes on.", "Add the version to schedules and its instalments."))
+@check(
+    Rule(
+        "HIS-001",
+        "warning",
+        "History that is missing",
+        "Loan {key} was changed on {on} ({kind}), but schedules has no version for it.",
+        "A past date is worked out from what was in force then; without the version the first schedule goes on.",
+        "Add the version to schedules and its instalments.",
+    )
+)
 def restructured_without_version(book: Book) -> Iterator[Broken]:
     changing = book.table("restructurings").filter(pl.col("kind").is_in(["term", "rate", "instalment", "capitalised_arrears", "grace"]))
     versions = book.table("schedules").select("loan_id", "effective_on").filter(pl.col("effective_on").is_not_null())
-    near = changing.join(versions, on="loan_id", how="left").with_columns(
-        fits=(pl.col("effective_on") >= pl.col("agreed_on")).fill_null(False)
-    ).group_by("loan_id", "number").agg(fits=pl.col("fits").any())
+    near = (
+        changing.join(versions, on="loan_id", how="left")
+        .with_columns(fits=(pl.col("effective_on") >= pl.col("agreed_on")).fill_null(False))
+        .group_by("loan_id", "number")
+        .agg(fits=pl.col("fits").any())
+    )
     rows = changing.join(near, on=["loan_id", "number"], how="left", maintain_order="left").filter(~pl.col("fits"))
     yield Broken("restructurings", rows, "kind", {"on": "agreed_on", "kind": "kind"})
 
 
-@check(Rule("HIS-002", "information", "A due date that is carried over by default", "Loan {loan}: version {value} replaces a schedule with unpaid instalments and carries no due date over.", "A new schedule never resets days past due by itself: the old due date counts until the arrears are made good or the loan is cured.", "Give carried_oldest_due_on, or cured_on in restructurings."))
+@check(
+    Rule(
+        "HIS-002",
+        "information",
+        "A due date that is carried over by default",
+        "Loan {loan}: version {value} replaces a schedule with unpaid instalments and carries no due date over.",
+        "A new schedule never resets days past due by itself: the old due date counts until the arrears are made good or the loan is cured.",
+        "Give carried_oldest_due_on, or cured_on in restructurings.",
+    )
+)
 def carried_by_default(book: Book) -> Iterator[Broken]:
     later = book.table("schedules").filter(pl.col("carried_oldest_due_on").is_null() & pl.col("reason").is_in(["restructured", "extended", "payment_holiday"]))
-    due = book.table("instalments").join(later.select("loan_id", "schedule_version", "effective_on"), on="loan_id", suffix="_new").filter(
-        (pl.col("schedule_version") < pl.col("schedule_version_new")) & (pl.col("due_on") < pl.col("effective_on"))
-    ).group_by("loan_id", pl.col("schedule_version_new").alias("schedule_version")).agg(owed=(pl.col("principal_due") + pl.col("interest_due")).sum())
-    paid = book.table("repayments").join(later.select("loan_id", "schedule_version", "effective_on"), on="loan_id").filter(
-        pl.col("paid_on") < pl.col("effective_on")
-    ).group_by("loan_id", "schedule_version").agg(paid=pl.col("amount").sum())
-    rows = later.join(due, on=["loan_id", "schedule_version"], how="inner", maintain_order="left").join(
-        paid, on=["loan_id", "schedule_version"], how="left", maintain_order="left"
-    ).filter(pl.col("paid").fill_null(0) < pl.col("owed"))
+    due = (
+        book.table("instalments")
+        .join(later.select("loan_id", "schedule_version", "effective_on"), on="loan_id", suffix="_new")
+        .filter((pl.col("schedule_version") < pl.col("schedule_version_new")) & (pl.col("due_on") < pl.col("effective_on")))
+        .group_by("loan_id", pl.col("schedule_version_new").alias("schedule_version"))
+        .agg(owed=(pl.col("principal_due") + pl.col("interest_due")).sum())
+    )
+    paid = (
+        book.table("repayments")
+        .join(later.select("loan_id", "schedule_version", "effective_on"), on="loan_id")
+        .filter(pl.col("paid_on") < pl.col("effective_on"))
+        .group_by("loan_id", "schedule_version")
+        .agg(paid=pl.col("amount").sum())
+    )
+    rows = (
+        later.join(due, on=["loan_id", "schedule_version"], how="inner", maintain_order="left")
+        .join(paid, on=["loan_id", "schedule_version"], how="left", maintain_order="left")
+        .filter(pl.col("paid").fill_null(0) < pl.col("owed"))
+    )
     yield Broken("schedules", rows, "schedule_version", {"loan": "loan_id"})

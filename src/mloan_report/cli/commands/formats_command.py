@@ -16,9 +16,17 @@ def command(as_json: Annotated[bool, typer.Option("--json", help="A list of obje
 
     rows = [
         {
-            "id": p.id, "country": p.country, "regulator": p.data["regulator"], "title": p.title, "layout": p.envelope["kind"],
-            "versions": [{"id": v.id, "effective_from": v.effective_from, "effective_to": v.effective_to, "cadence": v.cadence, "deadline": v.deadline} for v in p.versions],
-            "certainty": p.data["certainty"], "status": p.data["status"],
+            "id": p.id,
+            "country": p.country,
+            "regulator": p.data["regulator"],
+            "title": p.title,
+            "layout": p.envelope["kind"],
+            "versions": [
+                {"id": v.id, "effective_from": v.effective_from, "effective_to": v.effective_to, "cadence": v.cadence, "deadline": v.deadline}
+                for v in p.versions
+            ],
+            "certainty": p.data["certainty"],
+            "status": p.data["status"],
         }
         for p in packs().values()
     ]

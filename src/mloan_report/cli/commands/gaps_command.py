@@ -30,14 +30,23 @@ def command(
         found = gaps(name, portfolio, optional_day(as_of, "--as-of"), settings_of(settings or []))
     if as_json:
         text = json.dumps(
-            {"pack": name, "as_of": found.as_of.isoformat(), "records": dict(found.records), "gaps": [g.as_dict() for g in found.gaps], "unmapped": dict(found.unmapped)},
-            ensure_ascii=False, indent=2,
+            {
+                "pack": name,
+                "as_of": found.as_of.isoformat(),
+                "records": dict(found.records),
+                "gaps": [g.as_dict() for g in found.gaps],
+                "unmapped": dict(found.unmapped),
+            },
+            ensure_ascii=False,
+            indent=2,
         )
     else:
         lines = [f"as of {found.as_of}; records that would be made: " + (", ".join(f"{n} {c}" for n, c in found.records.items()) or "none")]
         for g in found.gaps:
             columns = ", ".join(g.columns) or "a setting or a value of the pack"
-            lines.append(f"{g.record}.{g.field}: {g.filled} of {g.needed} filled, {g.rejected} records would be rejected ({', '.join(g.codes) or 'no rule'}); from {columns}")
+            lines.append(
+                f"{g.record}.{g.field}: {g.filled} of {g.needed} filled, {g.rejected} records would be rejected ({', '.join(g.codes) or 'no rule'}); from {columns}"
+            )
             if g.condition:
                 lines.append(f"    {g.title}: {g.condition}")
         lines += [f"no code for {value}: {count} times" for value, count in found.unmapped.items()]

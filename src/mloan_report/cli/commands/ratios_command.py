@@ -49,6 +49,10 @@ def command(
         return 0
     for v in values:
         group = " ".join(f"{k}={g or '(none)'}" for k, g in v.group.items())
-        figure = "undefined: " + (v.reason or "") if v.value is None else f"{v.value.normalize():f}  ({v.numerator} / {v.denominator}{' ' + v.currency if v.currency else ''})"
+        figure = (
+            "undefined: " + (v.reason or "")
+            if v.value is None
+            else f"{v.value.normalize():f}  ({v.numerator} / {v.denominator}{' ' + v.currency if v.currency else ''})"
+        )
         print(f"{v.ratio.id}{' [' + group + ']' if group else ''}: {figure}")
     return 0

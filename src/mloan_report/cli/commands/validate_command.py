@@ -37,7 +37,9 @@ def command(
     known_at: KnownAt = None,
     select: Annotated[str, typer.Option("--select", help="Only rules whose id begins so, separated by commas.")] = "",
     ignore: Annotated[str, typer.Option("--ignore", help="No rules whose id begins so, separated by commas.")] = "",
-    settings: Annotated[Path | None, typer.Option("--settings", help="TOML file with [severity]: id prefix = error, warning or information; select and ignore lists.")] = None,
+    settings: Annotated[
+        Path | None, typer.Option("--settings", help="TOML file with [severity]: id prefix = error, warning or information; select and ignore lists.")
+    ] = None,
     quality: Annotated[Path | None, typer.Option("--quality", help="Write accuracy and completeness by column to this JSON file.")] = None,
     output: Output = "text",
     report: Report = None,
@@ -52,8 +54,12 @@ def command(
     portfolio = open_portfolio(folder)
     with progress("checking"):
         checked = validate(
-            portfolio, optional_day(as_of, "--as-of"), optional_day(known_at), select=_words(select) or chosen.get("select", []),
-            ignore=_words(ignore) or chosen.get("ignore", []), severities=chosen.get("severity", {}),
+            portfolio,
+            optional_day(as_of, "--as-of"),
+            optional_day(known_at),
+            select=_words(select) or chosen.get("select", []),
+            ignore=_words(ignore) or chosen.get("ignore", []),
+            severities=chosen.get("severity", {}),
         )
     columns = data_quality(portfolio, checked.findings)
     if quality is not None:

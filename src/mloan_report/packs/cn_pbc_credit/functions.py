@@ -33,7 +33,7 @@ def pairs(portfolio: Portfolio, now: Positions, as_of: date, known_at: date | No
     fell due since the latest RptDate reported: openings, month ends (or due days), closings, recovered arrears; an account
     never reported before comes first with 10 or 31, whatever has happened since.
     """
-    told = read_history(Path(settings["history"]), portfolio, settings) if settings.get("history") else None
+    told = read_history(Path(folder), portfolio, settings) if (folder := settings.get("history")) else None
     loans = now.loans.join(portfolio.table("loans").select("loan_id", "disbursed_on").unique("loan_id"), on="loan_id", how="left", maintain_order="left")
     loans = loans.filter(~pl.col("status").is_in(["not_disbursed", "cancelled"])).with_columns(ended_on=_ended_on(portfolio)).drop("as_of")
     if told is None or told.latest is None:
@@ -57,17 +57,17 @@ def _ended_on(portfolio: Portfolio) -> pl.Expr:
     sold = dict(portfolio.table("transfers").filter(pl.col("direction") == "out").select("loan_id", "transferred_on").sort("transferred_on").rows())
     written = dict(portfolio.table("write_offs").select("loan_id", "written_off_on").sort("written_off_on").rows())
     return (
-        pl.when(pl.col("status") == "settled").then("settled_on")
-        .when(pl.col("status") == "transferred").then(pl.col("loan_id").replace_strict(sold, default=None, return_dtype=pl.Date))
-        .when((pl.col("status") == "written_off") & (pl.col("claim_principal") == 0)).then(pl.col("loan_id").replace_strict(written, default=None, return_dtype=pl.Date))
+        pl.when(pl.col("status") == "settled")
+        .then("settled_on")
+        .when(pl.col("status") == "transferred")
+        .then(pl.col("loan_id").replace_strict(sold, default=None, return_dtype=pl.Date))
+        .when((pl.col("status") == "written_off") & (pl.col("claim_principal") == 0))
+        .then(pl.col("loan_id").replace_strict(written, default=None, return_dtype=pl.Date))
     )
 
 
 def _first_reports(loans: pl.DataFrame, as_of: date, settings: Mapping[str, str | None]) -> pl.DataFrame:
-    if settings["settlement_day"] == "due_day":
-        on_settlement = pl.col("due_on_this_period") == pl.lit(as_of)
-    else:
-        on_settlement = pl.lit(as_of in month_ends(as_of, 1))
+    on_settlement = pl.col("due_on_this_period") == pl.lit(as_of) if settings["settlement_day"] == "due_day" else pl.lit(as_of in month_ends(as_of, 1))
     code = pl.when(pl.col("disbursed_on") == as_of).then(pl.lit(OPENED)).when(on_settlement.fill_null(False)).then(pl.lit(FIRST)).otherwise(pl.lit(OPENED))
     return loans.select("loan_id", pl.lit(as_of).alias("as_of"), rpt_code=code)
 
@@ -86,7 +86,11 @@ def _settlement_days(loans: pl.DataFrame, since: date, as_of: date, settings: Ma
 def _settlements(loans: pl.DataFrame, since: date, as_of: date, settings: Mapping[str, str | None]) -> pl.DataFrame:
     """Code 30 on each settlement day while the account is open; the day of opening itself is reported by 10."""
     days = _settlement_days(loans, since, as_of, settings)
-    alive = (pl.col("as_of") > pl.col("reported_on")) & (pl.col("as_of") > pl.col("disbursed_on")) & (pl.col("ended_on").is_null() | (pl.col("ended_on") > pl.col("as_of")))
+    alive = (
+        (pl.col("as_of") > pl.col("reported_on"))
+        & (pl.col("as_of") > pl.col("disbursed_on"))
+        & (pl.col("ended_on").is_null() | (pl.col("ended_on") > pl.col("as_of")))
+    )
     return days.filter(alive).select("loan_id", "as_of", rpt_code=pl.lit(SETTLED))
 
 
@@ -103,7 +107,12 @@ def _closings(loans: pl.DataFrame, since: date, as_of: date, settings: Mapping[s
 def _recoveries(portfolio: Portfolio, loans: pl.DataFrame, due: pl.DataFrame, since: date, as_of: date, known_at: date | None) -> pl.DataFrame:
     """Code 40: arrears that stood at the last settlement and were made good between settlements."""
     empty = due.clear()
-    paid = portfolio.table("repayments").filter((pl.col("paid_on") > since) & (pl.col("paid_on") <= as_of) & (pl.col("kind") != "reversal")).select("loan_id", pl.col("paid_on").alias("as_of")).unique()
+    paid = (
+        portfolio.table("repayments")
+        .filter((pl.col("paid_on") > since) & (pl.col("paid_on") <= as_of) & (pl.col("kind") != "reversal"))
+        .select("loan_id", pl.col("paid_on").alias("as_of"))
+        .unique()
+    )
     days = paid.join(loans.select("loan_id", "ended_on"), on="loan_id", how="inner").join(due, on=["loan_id", "as_of"], how="anti")
     days = days.filter(pl.col("ended_on").is_null() | (pl.col("as_of") < pl.col("ended_on"))).sort("loan_id", "as_of")
     if days.height == 0:
@@ -189,13 +198,22 @@ def enrich_loan(views: Views, view: pl.DataFrame) -> pl.DataFrame:
     """Adds overdue principal by age in whole units (cut so that the ages never exceed the whole), and filed codes."""
     codes = _account_codes(views.portfolio, views.settings).select("loan_id", "filed_account_code")
     branches = views.portfolio.institution.packs.get(PACK, {}).get("branches", {})
-    filed = pl.DataFrame({"branch_id": list(branches), "branch_filed_code": [str(v) for v in branches.values()]}, schema={"branch_id": pl.String, "branch_filed_code": pl.String})
+    filed = pl.DataFrame(
+        {"branch_id": list(branches), "branch_filed_code": [str(v) for v in branches.values()]}, schema={"branch_id": pl.String, "branch_filed_code": pl.String}
+    )
     late = views.positions.arrears
     ages = {"overdue_31_60": (31, 60), "overdue_61_90": (61, 90), "overdue_91_180": (91, 180), "overdue_over_180": (181, 10**6)}
     sums = late.group_by("loan_id", "as_of").agg([pl.col("principal").filter(pl.col("days").is_between(a, b)).sum().alias(n) for n, (a, b) in ages.items()])
-    view = view.join(sums, on=["loan_id", "as_of"], how="left", maintain_order="left").join(codes, on="loan_id", how="left", maintain_order="left").join(filed, on="branch_id", how="left", maintain_order="left")
+    view = (
+        view.join(sums, on=["loan_id", "as_of"], how="left", maintain_order="left")
+        .join(codes, on="loan_id", how="left", maintain_order="left")
+        .join(filed, on="branch_id", how="left", maintain_order="left")
+    )
     unit = view["currency_code"].replace_strict({c: 10**d for c, d in views.portfolio.digits.items()}, default=100, return_dtype=pl.Int64)
-    whole = lambda column: (pl.col(column).fill_null(0) * 2 + unit) // (unit * 2)  # noqa: E731
+
+    def whole(column: str) -> pl.Expr:
+        return (pl.col(column).fill_null(0) * 2 + unit) // (unit * 2)
+
     view = view.with_columns([whole(n).alias(n) for n in ages]).with_columns(_whole=whole("overdue_principal"))
     excess = (pl.sum_horizontal(list(ages)) - pl.col("_whole")).clip(lower_bound=0)
     largest = pl.max_horizontal(list(ages))
@@ -215,16 +233,22 @@ def view_customer(views: Views) -> pl.DataFrame:
     people = views.people.filter("is_borrower").join(due, left_on="party_id", right_on="borrower_id", how="inner", maintain_order="left")
     spouses = views.people.select(spouse_id="party_id", spouse_number="id_cn_ric", spouse_phone="phone")
     branches = views.portfolio.institution.packs.get(PACK, {}).get("branches", {})
-    filed = pl.DataFrame({"branch_id": list(branches), "branch_filed_code": [str(v) for v in branches.values()]}, schema={"branch_id": pl.String, "branch_filed_code": pl.String})
+    filed = pl.DataFrame(
+        {"branch_id": list(branches), "branch_filed_code": [str(v) for v in branches.values()]}, schema={"branch_id": pl.String, "branch_filed_code": pl.String}
+    )
     people = people.join(spouses, on="spouse_id", how="left", maintain_order="left").join(filed, on="branch_id", how="left", maintain_order="left")
-    told = read_history(Path(views.settings["history"]), views.portfolio, views.settings).people if views.settings.get("history") else {}
-    key = pl.struct(pl.when(pl.col("id_cn_ric").is_not_null()).then(pl.lit("10")).otherwise(pl.lit("2")).alias("t"), pl.coalesce("id_cn_ric", "id_passport").alias("n"))
+    told = read_history(Path(folder), views.portfolio, views.settings).people if (folder := views.settings.get("history")) else {}
+    key = pl.struct(
+        pl.when(pl.col("id_cn_ric").is_not_null()).then(pl.lit("10")).otherwise(pl.lit("2")).alias("t"), pl.coalesce("id_cn_ric", "id_passport").alias("n")
+    )
     last = people.select(key.alias("k"))["k"].map_elements(lambda k: told.get((k["t"], k["n"])), return_dtype=pl.Date, skip_nulls=False)
     changed = pl.max_horizontal([f"{b}_updated_on" for b in ("identity", "spouse", "education", "employment", "housing", "mailing", "income")])
     people = people.with_columns(last.alias("reported_on"), changed_on=changed)
     people = people.filter(pl.col("reported_on").is_null() | (pl.col("changed_on") > pl.col("reported_on")))
     return people.with_columns(
-        rpt_code=pl.when(pl.col("reported_on").is_null()).then(pl.lit("10")).otherwise(pl.lit("20")), rpt_date=pl.lit(views.as_of), as_of=pl.lit(views.as_of),
+        rpt_code=pl.when(pl.col("reported_on").is_null()).then(pl.lit("10")).otherwise(pl.lit("20")),
+        rpt_date=pl.lit(views.as_of),
+        as_of=pl.lit(views.as_of),
         currency_code=pl.col("income_currency_code").fill_null(views.portfolio.institution.currency_code),
     ).sort("party_id")
 
@@ -232,10 +256,17 @@ def view_customer(views: Views) -> pl.DataFrame:
 def view_other_identity(views: Views) -> pl.DataFrame:
     """Other documents of a borrower beside the one the record is filed under."""
     kinds = {"passport": "2", "cn.military": "20", "cn.hk_macao_permit": "5", "cn.taiwan_permit": "6", "other": "X"}
-    rows = views.portfolio.table("identifiers").filter(pl.col("value").is_not_null() & pl.col("scheme").is_in(list(kinds)) & (pl.col("status").fill_null("current") == "current"))
+    rows = views.portfolio.table("identifiers").filter(
+        pl.col("value").is_not_null() & pl.col("scheme").is_in(list(kinds)) & (pl.col("status").fill_null("current") == "current")
+    )
     names = views.people.select("party_id", other_name=pl.coalesce("local_name", "name"), main="id_cn_ric")
     joined = rows.join(names, on="party_id", how="inner", maintain_order="left").filter(pl.col("main").is_not_null())
-    return joined.select("party_id", "other_name", other_id_type=pl.col("scheme").replace_strict(kinds, return_dtype=pl.String), other_id_number=pl.col("value").str.to_uppercase())
+    return joined.select(
+        "party_id",
+        "other_name",
+        other_id_type=pl.col("scheme").replace_strict(kinds, return_dtype=pl.String),
+        other_id_number=pl.col("value").str.to_uppercase(),
+    )
 
 
 def view_special(views: Views) -> pl.DataFrame:
@@ -244,12 +275,26 @@ def view_special(views: Views) -> pl.DataFrame:
     table = views.portfolio.table
 
     def events(frame: pl.DataFrame, on: str, kind: pl.Expr, amount: pl.Expr, months: pl.Expr | None = None) -> pl.DataFrame:
-        joined = frame.join(loans, on="loan_id", how="inner", maintain_order="left").filter((pl.col(on) >= pl.col("period_start")) & (pl.col(on) <= pl.col("as_of")))
-        return joined.select("loan_id", "as_of", "currency_code", tran_type=kind, tran_on=on, tran_amount=amount.cast(pl.Int64), tran_months=(months if months is not None else pl.lit(0)).cast(pl.Int64))
+        joined = frame.join(loans, on="loan_id", how="inner", maintain_order="left").filter(
+            (pl.col(on) >= pl.col("period_start")) & (pl.col(on) <= pl.col("as_of"))
+        )
+        return joined.select(
+            "loan_id",
+            "as_of",
+            "currency_code",
+            tran_type=kind,
+            tran_on=on,
+            tran_amount=amount.cast(pl.Int64),
+            tran_months=(months if months is not None else pl.lit(0)).cast(pl.Int64),
+        )
 
     paid = {"guarantor": "2", "insurance": "2", "third_party": "2", "asset_in_kind": "3", "prepayment": "4", "payoff": "5"}
     repaid = table("repayments").filter(pl.col("kind").is_in(list(paid)))
-    moved = (pl.col("last_due_on").dt.year() - pl.col("matures_on").dt.year()) * 12 + pl.col("last_due_on").dt.month().cast(pl.Int32) - pl.col("matures_on").dt.month().cast(pl.Int32)
+    moved = (
+        (pl.col("last_due_on").dt.year() - pl.col("matures_on").dt.year()) * 12
+        + pl.col("last_due_on").dt.month().cast(pl.Int32)
+        - pl.col("matures_on").dt.month().cast(pl.Int32)
+    )
     extended = table("restructurings").filter(pl.col("kind") == "term")
     relief = table("restructurings").filter((pl.col("principal_forgiven").fill_null(0) + pl.col("interest_forgiven").fill_null(0)) > 0)
     return pl.concat(
@@ -278,7 +323,9 @@ def _detail_lines() -> dict[str, str]:
 FUNCTIONS: dict[str, Callable[..., pl.Expr]] = {
     "DETAIL_LINE": _detail_line,
     "RIC_BORN": lambda number: number.map_batches(lambda s: _told(s, "born_on"), return_dtype=pl.Date),
-    "RIC_SEX": lambda number: number.map_batches(lambda s: _told(s, "sex").replace_strict({"male": "1", "female": "2"}, default=None, return_dtype=pl.String), return_dtype=pl.String),
+    "RIC_SEX": lambda number: number.map_batches(
+        lambda s: _told(s, "sex").replace_strict({"male": "1", "female": "2"}, default=None, return_dtype=pl.String), return_dtype=pl.String
+    ),
 }
 
 
@@ -324,9 +371,17 @@ def _body_against_header(read: Any, rules: Mapping[str, Any], facts: Mapping[str
     typed, lines = read.records.typed, read.records.lines
     other = typed.with_row_index("_i").filter(pl.col("InfRecType").is_not_null() & (pl.col("InfRecType") != facts["header_record"]))
     for i in other["_i"].to_list():
-        yield rules["CN_PBC_CREDIT-001"].finding(table=read.record, file=read.path.name, row=lines[i], field="InfRecType", name=typed["InfRecType"][i], header=facts["header_record"])
+        yield rules["CN_PBC_CREDIT-001"].finding(
+            table=read.record, file=read.path.name, row=lines[i], field="InfRecType", name=typed["InfRecType"][i], header=facts["header_record"]
+        )
     provider = facts["header_provider"]
-    owned = {"AcctCode": "ABE002/I0001301", "Mcc": "ABE002/I0001301", "InfSurcCode": "ABE002/I0001301", "MngmtOrgCode": "ABE003/I0001302", "Cimoc": "ABE003/I0001302"}
+    owned = {
+        "AcctCode": "ABE002/I0001301",
+        "Mcc": "ABE002/I0001301",
+        "InfSurcCode": "ABE002/I0001301",
+        "MngmtOrgCode": "ABE003/I0001302",
+        "Cimoc": "ABE003/I0001302",
+    }
     for column, code in owned.items():
         if column not in typed.columns:
             continue

@@ -43,4 +43,6 @@ FUNCTIONS: dict[str, Callable[..., pl.Expr]] = {"CATEGORY_RATE": _category_rate,
 def view_unit(views: Views) -> pl.DataFrame:
     """Quantities financed (table sv_ssf_ctri_units), joined to their loans."""
     units = views.own_table("sv_ssf_ctri_units")
-    return units.join(views.loan.drop("in_scope", strict=False), on="loan_id", how="inner", maintain_order="left").sort("borrower_id", "loan_id", "codigo_unidad")
+    return units.join(views.loan.drop("in_scope", strict=False), on="loan_id", how="inner", maintain_order="left").sort(
+        "borrower_id", "loan_id", "codigo_unidad"
+    )

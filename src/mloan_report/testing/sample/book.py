@@ -15,10 +15,52 @@ from mloan_report.schedule import add_months, due_dates, plan
 from mloan_report.testing.sample.country import Country, Row
 
 STORIES = (
-    "current", "current", "current", "settled", "late_10", "current", "guaranteed", "settled_early", "current", "late_40", "collateral", "current",
-    "new", "late_75", "current", "extended", "business", "settled", "late_120", "current", "written_off", "restructured", "current", "guaranteed",
-    "late_200", "enterprise", "current", "co_lent", "reversed", "settled_early", "late_400", "current", "recovered", "holiday", "refinanced", "current",
-    "sold", "revolving", "recovered_this_month", "court", "drawdowns", "paid_by_guarantor", "enterprise_late", "interest_only", "current", "settled_now",
+    "current",
+    "current",
+    "current",
+    "settled",
+    "late_10",
+    "current",
+    "guaranteed",
+    "settled_early",
+    "current",
+    "late_40",
+    "collateral",
+    "current",
+    "new",
+    "late_75",
+    "current",
+    "extended",
+    "business",
+    "settled",
+    "late_120",
+    "current",
+    "written_off",
+    "restructured",
+    "current",
+    "guaranteed",
+    "late_200",
+    "enterprise",
+    "current",
+    "co_lent",
+    "reversed",
+    "settled_early",
+    "late_400",
+    "current",
+    "recovered",
+    "holiday",
+    "refinanced",
+    "current",
+    "sold",
+    "revolving",
+    "recovered_this_month",
+    "court",
+    "drawdowns",
+    "paid_by_guarantor",
+    "enterprise_late",
+    "interest_only",
+    "current",
+    "settled_now",
 )
 """One after another over the loans: in 150 loans each happens at least three times."""
 
@@ -61,21 +103,73 @@ class _Maker:
         c, add = self.country, self.book.add
         year_end = date(self.as_of.year - 1, 12, 31)
         for n, district in ((1, "0614" if c.code == "SV" else "110101"), (2, "0210" if c.code == "SV" else "310101")):
-            add("branches", branch_id=f"BR{n:02d}", name=f"Branch {n}", district_code=district, region_code=district[:2] if c.code == "SV" else district[:2] + "0000", address=f"Main street {n}")
+            add(
+                "branches",
+                branch_id=f"BR{n:02d}",
+                name=f"Branch {n}",
+                district_code=district,
+                region_code=district[:2] if c.code == "SV" else district[:2] + "0000",
+                address=f"Main street {n}",
+            )
         for day in (year_end, self.as_of):
             add(
-                "financials", as_of=day, scope="solo", audited="true" if day == year_end else "false", currency_code=c.currency, net_assets="50000000.00",
-                regulatory_capital="48000000.00", risk_weighted_assets="60000000.00", total_assets="90000000.00", total_liabilities="40000000.00",
-                paid_in_capital="30000000.00", provision_balance="1500000.00", nonstandard_financing="20000000.00", standardised_financing="0.00",
-                undrawn_commitments="100000.00", off_balance_guarantees="0.00", interest_income="9000000.00", fee_income="500000.00", operating_expense="4000000.00",
-                funding_expense="1000000.00", impairment_expense="800000.00", credit_officers=24,
+                "financials",
+                as_of=day,
+                scope="solo",
+                audited="true" if day == year_end else "false",
+                currency_code=c.currency,
+                net_assets="50000000.00",
+                regulatory_capital="48000000.00",
+                risk_weighted_assets="60000000.00",
+                total_assets="90000000.00",
+                total_liabilities="40000000.00",
+                paid_in_capital="30000000.00",
+                provision_balance="1500000.00",
+                nonstandard_financing="20000000.00",
+                standardised_financing="0.00",
+                undrawn_commitments="100000.00",
+                off_balance_guarantees="0.00",
+                interest_income="9000000.00",
+                fee_income="500000.00",
+                operating_expense="4000000.00",
+                funding_expense="1000000.00",
+                impairment_expense="800000.00",
+                credit_officers=24,
             )
-        add("ledger_balances", as_of=self.as_of, account="1141", title="Loans", branch_id="BR01", currency_code=c.currency, balance="1000000.00", maps_to="on_book_principal")
-        add("exchange_rates", currency_code="USD" if c.currency != "USD" else "EUR", to_currency_code=c.currency, as_of=self.as_of, rate="7.1034" if c.currency != "USD" else "1.0832")
+        add(
+            "ledger_balances",
+            as_of=self.as_of,
+            account="1141",
+            title="Loans",
+            branch_id="BR01",
+            currency_code=c.currency,
+            balance="1000000.00",
+            maps_to="on_book_principal",
+        )
+        add(
+            "exchange_rates",
+            currency_code="USD" if c.currency != "USD" else "EUR",
+            to_currency_code=c.currency,
+            as_of=self.as_of,
+            rate="7.1034" if c.currency != "USD" else "1.0832",
+        )
         for months in (12, 0):
             add("reference_rates", code="LPR_1Y", as_of=add_months(self.as_of.replace(day=20), -months), rate_pct="3.1")
         add("benchmarks", ratio_id="par_30", as_of=year_end, peer_group=f"{c.code}-MFI", value="0.056", source="made up")
-        add("adjustments", adjustment_id="ADJ-1", table="branches", key="BR02", field="name", old_value="Branch 2", new_value="Branch 2 North", reason="renamed", entered_by="ana", approved_by="luis", entered_on=self.as_of, valid_to=add_months(self.as_of, 12))
+        add(
+            "adjustments",
+            adjustment_id="ADJ-1",
+            table="branches",
+            key="BR02",
+            field="name",
+            old_value="Branch 2",
+            new_value="Branch 2 North",
+            reason="renamed",
+            entered_by="ana",
+            approved_by="luis",
+            entered_on=self.as_of,
+            valid_to=add_months(self.as_of, 12),
+        )
 
     # People
 
@@ -94,17 +188,31 @@ class _Maker:
         else:
             self._borrower(number, party_id, row, since, story)
         for i, entry in enumerate(numbers):
-            self.book.add("identifiers", party_id=party_id, is_primary="true" if i == 0 else "false", status="current", issued_on="2016-03-07", expires_on="2036-03-07", **entry)
+            self.book.add(
+                "identifiers",
+                party_id=party_id,
+                is_primary="true" if i == 0 else "false",
+                status="current",
+                issued_on="2016-03-07",
+                expires_on="2036-03-07",
+                **entry,
+            )
         return party_id
 
     def _borrower(self, number: int, party_id: str, row: Row, since: date, story: str) -> None:
         rng = self.rng
         common = {
-            "annual_income": f"{rng.randint(40, 90) * 100 * self.country.scale}.00", "annual_revenue": f"{rng.randint(200, 900) * 100 * self.country.scale}.00",
-            "taxed_income": f"{rng.randint(30, 40) * 100 * self.country.scale}.00", "income_currency_code": self.country.currency,
-            "income_assessed_on": since + timedelta(days=20), "customer_since_on": since, "branch_id": f"BR{1 + number % 2:02d}",
-            "household_id": f"H{number:05d}", "household_annual_income": f"{rng.randint(60, 120) * 100 * self.country.scale}.00",
-            "household_monthly_expense": f"{rng.randint(2, 5) * 100 * self.country.scale}.00", "employees": 1 + number % 8,
+            "annual_income": f"{rng.randint(40, 90) * 100 * self.country.scale}.00",
+            "annual_revenue": f"{rng.randint(200, 900) * 100 * self.country.scale}.00",
+            "taxed_income": f"{rng.randint(30, 40) * 100 * self.country.scale}.00",
+            "income_currency_code": self.country.currency,
+            "income_assessed_on": since + timedelta(days=20),
+            "customer_since_on": since,
+            "branch_id": f"BR{1 + number % 2:02d}",
+            "household_id": f"H{number:05d}",
+            "household_annual_income": f"{rng.randint(60, 120) * 100 * self.country.scale}.00",
+            "household_monthly_expense": f"{rng.randint(2, 5) * 100 * self.country.scale}.00",
+            "employees": 1 + number % 8,
         }
         if story.startswith("enterprise"):
             self.book.add("borrowers", borrower_id=party_id, kind="legal_entity", segment="small_enterprise", **row, **common)
@@ -124,33 +232,81 @@ class _Maker:
         employer: dict[str, object] = {}
         if employed:
             employer = {
-                "employer_name": f"Employer {number % 17}", "employer_kind": ("private_enterprise", "public_institution", "state_enterprise")[number % 3],
-                "employer_industry_code": "C", "employer_address": f"Industry road {number}", "employer_postal_code": "100010", "employer_district_code": place,
-                "employer_phone": "01065009876", "employed_since_year": 2010 + number % 12, "job_title": "ordinary", "professional_title": "none",
+                "employer_name": f"Employer {number % 17}",
+                "employer_kind": ("private_enterprise", "public_institution", "state_enterprise")[number % 3],
+                "employer_industry_code": "C",
+                "employer_address": f"Industry road {number}",
+                "employer_postal_code": "100010",
+                "employer_district_code": place,
+                "employer_phone": "01065009876",
+                "employed_since_year": 2010 + number % 12,
+                "job_title": "ordinary",
+                "professional_title": "none",
             }
         education = ("senior_secondary", "bachelor", "junior_college", "primary", "postgraduate")[number % 5]
         degree = {"bachelor": "bachelor", "postgraduate": "master"}.get(education, "none")
         updated = since + timedelta(days=10)
         self.book.add(
-            "borrowers", borrower_id=party_id, kind=kind, marital_status="married" if married else "single", spouse_name=spouse_name, spouse_id=spouse,
-            education=education, degree=degree, employment_status=job, housing_status=("owned", "rented", "mortgaged", "relatives_home")[number % 4],
-            home_phone="01065005555", registered_address=row["address"], registered_district_code=place, mailing_address=row["address"],
-            mailing_postal_code="100010", mailing_district_code=place, segment="microenterprise" if kind == "sole_trader" else "consumer",
-            enterprise_size="micro" if kind == "sole_trader" else None, is_new_enterprise="false" if kind == "sole_trader" else None,
-            group_kind="jlg" if number % 40 == 7 else None, identity_updated_on=updated, spouse_updated_on=updated, education_updated_on=updated,
-            employment_updated_on=updated, housing_updated_on=updated, mailing_updated_on=updated, income_updated_on=updated, **row, **common, **employer,
+            "borrowers",
+            borrower_id=party_id,
+            kind=kind,
+            marital_status="married" if married else "single",
+            spouse_name=spouse_name,
+            spouse_id=spouse,
+            education=education,
+            degree=degree,
+            employment_status=job,
+            housing_status=("owned", "rented", "mortgaged", "relatives_home")[number % 4],
+            home_phone="01065005555",
+            registered_address=row["address"],
+            registered_district_code=place,
+            mailing_address=row["address"],
+            mailing_postal_code="100010",
+            mailing_district_code=place,
+            segment="microenterprise" if kind == "sole_trader" else "consumer",
+            enterprise_size="micro" if kind == "sole_trader" else None,
+            is_new_enterprise="false" if kind == "sole_trader" else None,
+            group_kind="jlg" if number % 40 == 7 else None,
+            identity_updated_on=updated,
+            spouse_updated_on=updated,
+            education_updated_on=updated,
+            employment_updated_on=updated,
+            housing_updated_on=updated,
+            mailing_updated_on=updated,
+            income_updated_on=updated,
+            **row,
+            **common,
+            **employer,
         )
         if spouse:
             self.book.add("relations", party_id=party_id, related_id=spouse, kind="spouse", from_on=since)
         if number % 7 == 0:
             self.book.add("bank_accounts", party_id=party_id, number=_card(number), kind="card", bank="ICBC", purpose="repayment")
-            self.book.add("party_events", party_id=party_id, kind="moved", occurred_on=since, booked_on=since, old_value="Old street 1", new_value=row["address"], reference=f"EV-{number}")
+            self.book.add(
+                "party_events",
+                party_id=party_id,
+                kind="moved",
+                occurred_on=since,
+                booked_on=since,
+                old_value="Old street 1",
+                new_value=row["address"],
+                reference=f"EV-{number}",
+            )
         if number % 5 == 0:
             withdrawn = self.as_of if number % 50 == 0 else None
             self.book.add("consents", party_id=party_id, kind="bureau_report", given_on=since, withdrawn_on=withdrawn, reference=f"C-{number}")
             self.book.add(
-                "external_debts", borrower_id=party_id, source="bureau", as_of=since, lender="Other lender", balance="350.00", overdue="0.00", days_past_due=0,
-                category="1", instalment="40.00", currency_code=self.country.currency,
+                "external_debts",
+                borrower_id=party_id,
+                source="bureau",
+                as_of=since,
+                lender="Other lender",
+                balance="350.00",
+                overdue="0.00",
+                days_past_due=0,
+                category="1",
+                instalment="40.00",
+                currency_code=self.country.currency,
             )
 
     # Loans
@@ -184,7 +340,7 @@ class _Story:
 
     def tell(self) -> None:
         term, disbursed, target = self._shape()
-        m, rng = self.maker, self.maker.rng
+        _m, rng = self.maker, self.maker.rng
         rate = Decimal(rng.choice(("18", "15.4", "20", "23.5")))
         method = "interest_only_bullet" if self.story == "interest_only" else "equal_principal" if self.number % 11 == 0 else "equal_instalment"
         first_due = add_months(disbursed, 1)
@@ -208,7 +364,18 @@ class _Story:
     def _shape(self) -> tuple[int, date, int | None]:
         """Term in months, day of disbursement, and how many days past due the loan is to be (None: pays on time)."""
         as_of, rng = self.maker.as_of, self.maker.rng
-        late = {"late_10": 10, "late_40": 40, "late_75": 75, "late_120": 120, "late_200": 200, "late_400": 400, "written_off": 420, "recovered": 430, "court": 150, "enterprise_late": 100}
+        late = {
+            "late_10": 10,
+            "late_40": 40,
+            "late_75": 75,
+            "late_120": 120,
+            "late_200": 200,
+            "late_400": 400,
+            "written_off": 420,
+            "recovered": 430,
+            "court": 150,
+            "enterprise_late": 100,
+        }
         if self.story == "new":
             return 12, as_of.replace(day=min(as_of.day, 1 + self.number % 27)), None
         if self.story in ("settled", "settled_now"):
@@ -240,18 +407,24 @@ class _Story:
             delay = 2 if (self.number + i) % 13 == 0 and due + timedelta(days=2) <= as_of and due.month == (due + timedelta(days=2)).month else 0
             yield due + timedelta(days=delay), principal, interest, "scheduled"
 
-    def _events(self, disbursed: date, dues: list[date], rows: list[tuple[int, int]], payments: list[tuple[date, int, int, str]], rate: Decimal) -> tuple[str, date, str | None] | None:
+    def _events(
+        self, disbursed: date, dues: list[date], rows: list[tuple[int, int]], payments: list[tuple[date, int, int, str]], rate: Decimal
+    ) -> tuple[str, date, str | None] | None:
         handler = getattr(self, f"_{self.story}", None)
         if handler is not None:
             return handler(disbursed, dues, rows, payments, rate)  # type: ignore[no-any-return]
         return None
 
-    def _settled(self, disbursed: date, dues: list[date], rows: list[tuple[int, int]], payments: list[tuple[date, int, int, str]], rate: Decimal) -> tuple[str, date, str | None]:
+    def _settled(
+        self, disbursed: date, dues: list[date], rows: list[tuple[int, int]], payments: list[tuple[date, int, int, str]], rate: Decimal
+    ) -> tuple[str, date, str | None]:
         return "settled", payments[-1][0], "paid off"
 
     _settled_now = _settled
 
-    def _settled_early(self, disbursed: date, dues: list[date], rows: list[tuple[int, int]], payments: list[tuple[date, int, int, str]], rate: Decimal) -> tuple[str, date, str | None]:
+    def _settled_early(
+        self, disbursed: date, dues: list[date], rows: list[tuple[int, int]], payments: list[tuple[date, int, int, str]], rate: Decimal
+    ) -> tuple[str, date, str | None]:
         left = sum(p for p, _ in rows) - sum(p[1] for p in payments)
         last = payments[-1][0] if payments else disbursed
         on = min(last + timedelta(days=9), self.maker.as_of)
@@ -262,7 +435,9 @@ class _Story:
     def _guaranteed(self, disbursed: date, *_: object) -> None:
         self._guarantor("guarantor", disbursed)
 
-    def _paid_by_guarantor(self, disbursed: date, dues: list[date], rows: list[tuple[int, int]], payments: list[tuple[date, int, int, str]], rate: Decimal) -> None:
+    def _paid_by_guarantor(
+        self, disbursed: date, dues: list[date], rows: list[tuple[int, int]], payments: list[tuple[date, int, int, str]], rate: Decimal
+    ) -> None:
         self._guarantor("guarantor", disbursed)
         if len(payments) < len(dues) and dues[len(payments)] <= self.maker.as_of:
             principal, interest = rows[len(payments)]
@@ -277,7 +452,16 @@ class _Story:
     def _enterprise(self, disbursed: date, *_: object) -> None:
         for kind, share, code in (("partner", "60", None), ("director", None, "01")):
             other = self.maker.guarantor()
-            self.maker.book.add("relations", party_id=self.borrower, related_id=other, kind=kind, share_pct=share, position_code=code, from_on="2020-01-01", to_on="2030-12-31" if code else None)
+            self.maker.book.add(
+                "relations",
+                party_id=self.borrower,
+                related_id=other,
+                kind=kind,
+                share_pct=share,
+                position_code=code,
+                from_on="2020-01-01",
+                to_on="2030-12-31" if code else None,
+            )
 
     def _enterprise_late(self, disbursed: date, *rest: object) -> None:
         self._enterprise(disbursed)
@@ -293,21 +477,55 @@ class _Story:
         del payments[keep:]
         start = dues[keep] if keep < len(dues) else dues[-1]
         self.maker.book.add(
-            "payment_holidays", loan_id=self.loan_id, from_on=start, to_on=add_months(self.maker.as_of, 1), booked_on=start, defers="both", interest="accrues",
-            days_past_due="frozen", granted_by="lender", programme_code="FLOOD",
+            "payment_holidays",
+            loan_id=self.loan_id,
+            from_on=start,
+            to_on=add_months(self.maker.as_of, 1),
+            booked_on=start,
+            defers="both",
+            interest="accrues",
+            days_past_due="frozen",
+            granted_by="lender",
+            programme_code="FLOOD",
         )
         self.maker.book.add("arrears_flags", loan_id=self.loan_id, from_on=start, to_on=start + timedelta(days=2), booked_on=start, kind="operational_delay")
 
-    def _written_off(self, disbursed: date, dues: list[date], rows: list[tuple[int, int]], payments: list[tuple[date, int, int, str]], rate: Decimal) -> tuple[str, date, str | None]:
+    def _written_off(
+        self, disbursed: date, dues: list[date], rows: list[tuple[int, int]], payments: list[tuple[date, int, int, str]], rate: Decimal
+    ) -> tuple[str, date, str | None]:
         on = add_months(self.maker.as_of, -2)
         left = self.principal - sum(p[1] for p in payments)
         undone = None
         if self.number % 2 == 0:
-            self.maker.book.add("write_offs", loan_id=self.loan_id, number=9, written_off_on=add_months(on, -2), booked_on=add_months(on, -2), principal=_money(left // 4), interest="0.00", fees="0.00", claim_kept="true", reversed_on=add_months(on, -1))
-        self.maker.book.add("write_offs", loan_id=self.loan_id, number=1, written_off_on=on, booked_on=on, principal=_money(left), interest="0.00", fees="0.00", claim_kept="true", reversed_on=undone)
+            self.maker.book.add(
+                "write_offs",
+                loan_id=self.loan_id,
+                number=9,
+                written_off_on=add_months(on, -2),
+                booked_on=add_months(on, -2),
+                principal=_money(left // 4),
+                interest="0.00",
+                fees="0.00",
+                claim_kept="true",
+                reversed_on=add_months(on, -1),
+            )
+        self.maker.book.add(
+            "write_offs",
+            loan_id=self.loan_id,
+            number=1,
+            written_off_on=on,
+            booked_on=on,
+            principal=_money(left),
+            interest="0.00",
+            fees="0.00",
+            claim_kept="true",
+            reversed_on=undone,
+        )
         return "written_off", on, "loss"
 
-    def _recovered(self, disbursed: date, dues: list[date], rows: list[tuple[int, int]], payments: list[tuple[date, int, int, str]], rate: Decimal) -> tuple[str, date, str | None]:
+    def _recovered(
+        self, disbursed: date, dues: list[date], rows: list[tuple[int, int]], payments: list[tuple[date, int, int, str]], rate: Decimal
+    ) -> tuple[str, date, str | None]:
         result = self._written_off(disbursed, dues, rows, payments, rate)
         payments.append((add_months(self.maker.as_of, -1), rows[len(payments)][0], 0, "recovery_after_write_off"))
         return result
@@ -318,8 +536,17 @@ class _Story:
     def _co_lent(self, disbursed: date, *_: object) -> None:
         for funder, role, share, on in (("SELF", "own", "40", "true"), ("BANK-A", "partner", "60", "false")):
             self.maker.book.add(
-                "funding_shares", loan_id=self.loan_id, funder_id=funder, role=role, share_pct=share, from_on=disbursed, to_on=add_months(disbursed, 48), booked_on=disbursed,
-                on_balance=on, files_to_bureau=on, loss_cover_pct="20" if role == "partner" else "0",
+                "funding_shares",
+                loan_id=self.loan_id,
+                funder_id=funder,
+                role=role,
+                share_pct=share,
+                from_on=disbursed,
+                to_on=add_months(disbursed, 48),
+                booked_on=disbursed,
+                on_balance=on,
+                files_to_bureau=on,
+                loss_cover_pct="20" if role == "partner" else "0",
             )
 
     def _reversed(self, disbursed: date, dues: list[date], rows: list[tuple[int, int]], payments: list[tuple[date, int, int, str]], rate: Decimal) -> None:
@@ -328,7 +555,21 @@ class _Story:
         on, principal, interest, _ = payments[0]
         add = self.maker.book.add
         for suffix, kind, back in (("X", "scheduled", None), ("Y", "reversal", f"R{self.number:06d}-X")):
-            add("repayments", repayment_id=f"R{self.number:06d}-{suffix}", loan_id=self.loan_id, paid_on=on, booked_on=on, amount=_money(principal + interest), principal_paid=_money(principal), interest_paid=_money(interest), fees_paid="0.00", penalty_paid="0.00", kind=kind, reverses_id=back, payer_name="ANONYMOUS")
+            add(
+                "repayments",
+                repayment_id=f"R{self.number:06d}-{suffix}",
+                loan_id=self.loan_id,
+                paid_on=on,
+                booked_on=on,
+                amount=_money(principal + interest),
+                principal_paid=_money(principal),
+                interest_paid=_money(interest),
+                fees_paid="0.00",
+                penalty_paid="0.00",
+                kind=kind,
+                reverses_id=back,
+                payer_name="ANONYMOUS",
+            )
 
     def _refinanced(self, disbursed: date, *_: object) -> None:
         loans = self.maker.book.tables.get("loans", [])
@@ -340,28 +581,60 @@ class _Story:
         self._disbursement(1, disbursed, half)
         self._disbursement(2, disbursed + timedelta(days=10), self.principal - half)
 
-    def _sold(self, disbursed: date, dues: list[date], rows: list[tuple[int, int]], payments: list[tuple[date, int, int, str]], rate: Decimal) -> tuple[str, date, str | None]:
+    def _sold(
+        self, disbursed: date, dues: list[date], rows: list[tuple[int, int]], payments: list[tuple[date, int, int, str]], rate: Decimal
+    ) -> tuple[str, date, str | None]:
         left = self.principal - sum(p[1] for p in payments)
         on = self.maker.as_of - timedelta(days=3)
-        del payments[sum(1 for p in payments if p[0] <= on):]
+        del payments[sum(1 for p in payments if p[0] <= on) :]
         left = self.principal - sum(p[1] for p in payments)
         buyer = self.maker.guarantor()
         self.maker.book.add(
-            "transfers", transfer_id=f"T{self.number:06d}", loan_id=self.loan_id, direction="out", transferred_on=on, booked_on=on, counterparty_id=buyer,
-            counterparty_kind="asset_manager", share_pct="100", principal=_money(left), price=_money(left * 9 // 10), derecognised="true", servicing_kept="false",
-            original_creditor="Sample lender", original_account_no=self.loan_id,
+            "transfers",
+            transfer_id=f"T{self.number:06d}",
+            loan_id=self.loan_id,
+            direction="out",
+            transferred_on=on,
+            booked_on=on,
+            counterparty_id=buyer,
+            counterparty_kind="asset_manager",
+            share_pct="100",
+            principal=_money(left),
+            price=_money(left * 9 // 10),
+            derecognised="true",
+            servicing_kept="false",
+            original_creditor="Sample lender",
+            original_account_no=self.loan_id,
         )
         return "transferred", on, "sold"
 
     def _revolving(self, disbursed: date, dues: list[date], rows: list[tuple[int, int]], payments: list[tuple[date, int, int, str]], rate: Decimal) -> None:
         self.maker.book.add(
-            "facilities", facility_id=f"F{self.number:06d}", borrower_id=self.borrower, kind="non_revolving", limit_amount=_money(self.principal * 2),
-            currency_code=self.maker.country.currency, from_on=disbursed, to_on=add_months(disbursed, 24), booked_on=disbursed,
-            shares_limit_with=None, cancelled_on=None,
+            "facilities",
+            facility_id=f"F{self.number:06d}",
+            borrower_id=self.borrower,
+            kind="non_revolving",
+            limit_amount=_money(self.principal * 2),
+            currency_code=self.maker.country.currency,
+            from_on=disbursed,
+            to_on=add_months(disbursed, 24),
+            booked_on=disbursed,
+            shares_limit_with=None,
+            cancelled_on=None,
         )
 
     def _new_version(
-        self, reason: str, kind: str, disbursed: date, dues: list[date], rows: list[tuple[int, int]], payments: list[tuple[date, int, int, str]], rate: Decimal, *, extra: int, difficulty: bool
+        self,
+        reason: str,
+        kind: str,
+        disbursed: date,
+        dues: list[date],
+        rows: list[tuple[int, int]],
+        payments: list[tuple[date, int, int, str]],
+        rate: Decimal,
+        *,
+        extra: int,
+        difficulty: bool,
     ) -> None:
         """Replaces what is left of the schedule from the day after the last payment due before a month ago."""
         as_of, add = self.maker.as_of, self.maker.book.add
@@ -374,17 +647,47 @@ class _Story:
         new_rows = plan(left, new_rate, count, "equal_instalment")
         new_dues = due_dates(add_months(dues[keep - 1], 1), count)
         for version, day, why in ((1, disbursed, "origination"), (2, on, reason)):
-            add("schedules", loan_id=self.loan_id, schedule_version=version, effective_on=day, booked_on=day, reason=why,
-                carried_oldest_due_on=None, carried_arrears_principal="0.00" if version == 2 else None, carried_arrears_interest="0.00" if version == 2 else None)
+            add(
+                "schedules",
+                loan_id=self.loan_id,
+                schedule_version=version,
+                effective_on=day,
+                booked_on=day,
+                reason=why,
+                carried_oldest_due_on=None,
+                carried_arrears_principal="0.00" if version == 2 else None,
+                carried_arrears_interest="0.00" if version == 2 else None,
+            )
         for i, (due, (principal, interest)) in enumerate(zip(new_dues, new_rows, strict=True), start=1):
-            add("instalments", loan_id=self.loan_id, schedule_version=2, number=i, due_on=due, principal_due=_money(principal), interest_due=_money(interest), fees_due="0.00")
+            add(
+                "instalments",
+                loan_id=self.loan_id,
+                schedule_version=2,
+                number=i,
+                due_on=due,
+                principal_due=_money(principal),
+                interest_due=_money(interest),
+                fees_due="0.00",
+            )
             if due <= as_of:
                 payments.append((due, principal, interest, "scheduled"))
         add("rates", loan_id=self.loan_id, from_on=on, booked_on=on, annual_rate_pct=new_rate, base_rate_code="LPR_1Y", margin_pct="3")
         add(
-            "restructurings", loan_id=self.loan_id, number=1, agreed_on=on, booked_on=on, kind=kind, financial_difficulty="true" if difficulty else "false",
-            old_loan_ids=None, days_past_due_before=0, category_before="2" if self.maker.country.code == "CN" else "A2", principal_forgiven="0.00", interest_forgiven="0.00", arrears_capitalised="0.00",
-            probation_until=add_months(on, 12) if difficulty else None, cured_on=None,
+            "restructurings",
+            loan_id=self.loan_id,
+            number=1,
+            agreed_on=on,
+            booked_on=on,
+            kind=kind,
+            financial_difficulty="true" if difficulty else "false",
+            old_loan_ids=None,
+            days_past_due_before=0,
+            category_before="2" if self.maker.country.code == "CN" else "A2",
+            principal_forgiven="0.00",
+            interest_forgiven="0.00",
+            arrears_capitalised="0.00",
+            probation_until=add_months(on, 12) if difficulty else None,
+            cured_on=None,
         )
 
     # Rows
@@ -392,86 +695,242 @@ class _Story:
     def _loan_row(self, disbursed: date, dues: list[date], rate: Decimal, method: str, status: str, status_on: date, reason: str | None) -> None:
         m, c = self.maker, self.maker.country
         business = self.story in BUSINESS
-        product = "enterprise" if self.story.startswith("enterprise") else "personal_business" if business else ("personal_consumption", "vehicle", "farmer_production")[self.number % 3 if self.number % 5 == 0 else 0]
-        mode = {"guaranteed": "guaranteed", "paid_by_guarantor": "guaranteed", "collateral": "pledged" if self.number % 3 == 2 else "mortgaged", "business": "mortgaged"}.get(self.story, "unsecured")
+        product = (
+            "enterprise"
+            if self.story.startswith("enterprise")
+            else "personal_business"
+            if business
+            else ("personal_consumption", "vehicle", "farmer_production")[self.number % 3 if self.number % 5 == 0 else 0]
+        )
+        mode = {
+            "guaranteed": "guaranteed",
+            "paid_by_guarantor": "guaranteed",
+            "collateral": "pledged" if self.number % 3 == 2 else "mortgaged",
+            "business": "mortgaged",
+        }.get(self.story, "unsecured")
         sv = c.code == "SV"
         m.book.add(
-            "loans", loan_id=self.loan_id, borrower_id=self.borrower, contract_no=f"CR-{disbursed.year}-{self.number:06d}",
-            facility_id=f"F{self.number:06d}" if self.story == "revolving" else None, application_id=f"A{self.number:06d}", product=product, product_code="MC12",
-            product_scheme="lender", purpose_code="100099" if sv else "01", purpose_scheme="sv.t24" if sv else "lender", use_industry_code="F" if not sv else "100099",
-            use_industry_scheme="cn.gbt4754" if not sv else "sv.t24", use_region_code="06" if sv else "110000", use_country=c.code, currency_code=c.currency,
-            principal=_money(self.principal), contract_on=disbursed, disbursed_on=disbursed, first_due_on=dues[0], matures_on=dues[-1], finance_kind="interest",
-            annual_rate_pct=rate, rate_type="variable" if self.number % 10 == 0 else "fixed", base_rate_code="LPR_1Y" if self.number % 10 == 0 else None,
-            margin_pct="12" if self.number % 10 == 0 else None, day_count="30/360", penalty_rate_pct=rate * 3 / 2, grace_days=3 if self.number % 8 == 0 else None,
-            effective_rate_pct=rate + Decimal("2.5"), repayment_method=method, repayment_frequency="monthly", interest_frequency="monthly", guarantee_mode=mode,
-            other_security="none", channel=("branch", "online", "partner")[self.number % 3], branch_id=f"BR{1 + self.number % 2:02d}", officer_id=f"O{self.number % 12:02d}",
-            previous_loan_id=None, loan_cycle=1 + self.number % 4, payroll_deduction="false", pledged_to="BANDESAL" if sv and self.number % 23 == 0 else None,
-            funding_source_code="01" if sv else "1", intended_for_transfer="false", first_home="false", status=status, status_on=status_on, status_booked_on=status_on, status_reason=reason,
+            "loans",
+            loan_id=self.loan_id,
+            borrower_id=self.borrower,
+            contract_no=f"CR-{disbursed.year}-{self.number:06d}",
+            facility_id=f"F{self.number:06d}" if self.story == "revolving" else None,
+            application_id=f"A{self.number:06d}",
+            product=product,
+            product_code="MC12",
+            product_scheme="lender",
+            purpose_code="100099" if sv else "01",
+            purpose_scheme="sv.t24" if sv else "lender",
+            use_industry_code="F" if not sv else "100099",
+            use_industry_scheme="cn.gbt4754" if not sv else "sv.t24",
+            use_region_code="06" if sv else "110000",
+            use_country=c.code,
+            currency_code=c.currency,
+            principal=_money(self.principal),
+            contract_on=disbursed,
+            disbursed_on=disbursed,
+            first_due_on=dues[0],
+            matures_on=dues[-1],
+            finance_kind="interest",
+            annual_rate_pct=rate,
+            rate_type="variable" if self.number % 10 == 0 else "fixed",
+            base_rate_code="LPR_1Y" if self.number % 10 == 0 else None,
+            margin_pct="12" if self.number % 10 == 0 else None,
+            day_count="30/360",
+            penalty_rate_pct=rate * 3 / 2,
+            grace_days=3 if self.number % 8 == 0 else None,
+            effective_rate_pct=rate + Decimal("2.5"),
+            repayment_method=method,
+            repayment_frequency="monthly",
+            interest_frequency="monthly",
+            guarantee_mode=mode,
+            other_security="none",
+            channel=("branch", "online", "partner")[self.number % 3],
+            branch_id=f"BR{1 + self.number % 2:02d}",
+            officer_id=f"O{self.number % 12:02d}",
+            previous_loan_id=None,
+            loan_cycle=1 + self.number % 4,
+            payroll_deduction="false",
+            pledged_to="BANDESAL" if sv and self.number % 23 == 0 else None,
+            funding_source_code="01" if sv else "1",
+            intended_for_transfer="false",
+            first_home="false",
+            status=status,
+            status_on=status_on,
+            status_booked_on=status_on,
+            status_reason=reason,
             accrual_stopped_on=add_months(m.as_of, -1) if self.story in ("late_200", "late_400") else None,
             bad_debt_recognised_on=add_months(m.as_of, -3) if self.story == "late_400" else None,
-            court_stage="filed" if self.changed else None, court_filed_on=add_months(m.as_of, -1) if self.changed else None,
+            court_stage="filed" if self.changed else None,
+            court_filed_on=add_months(m.as_of, -1) if self.changed else None,
         )
         if self.number % 12 == 0 and status == "active":
             m.book.add(
-                "classifications", loan_id=self.loan_id, regime=c.regime, as_of=add_months(m.as_of, -1), known_at=m.as_of, category="1" if not sv else "A1", reasons="own review",
-                since_on=disbursed, npa_since_on=None, provision="0.00", source="lender",
+                "classifications",
+                loan_id=self.loan_id,
+                regime=c.regime,
+                as_of=add_months(m.as_of, -1),
+                known_at=m.as_of,
+                category="1" if not sv else "A1",
+                reasons="own review",
+                since_on=disbursed,
+                npa_since_on=None,
+                provision="0.00",
+                source="lender",
             )
 
     def _instalments(self, dues: list[date], rows: list[tuple[int, int]]) -> None:
         for i, (due, (principal, interest)) in enumerate(zip(dues, rows, strict=True), start=1):
-            self.maker.book.add("instalments", loan_id=self.loan_id, schedule_version=1, number=i, due_on=due, principal_due=_money(principal), interest_due=_money(interest), fees_due="0.00")
+            self.maker.book.add(
+                "instalments",
+                loan_id=self.loan_id,
+                schedule_version=1,
+                number=i,
+                due_on=due,
+                principal_due=_money(principal),
+                interest_due=_money(interest),
+                fees_due="0.00",
+            )
 
     def _repayment(self, number: int, on: date, principal: int, interest: int, kind: str) -> None:
         split = self.number % 5 != 1 or kind != "scheduled"
         self.maker.book.add(
-            "repayments", repayment_id=f"R{self.number:06d}-{number:02d}", loan_id=self.loan_id, paid_on=on, booked_on=on, amount=_money(principal + interest),
-            principal_paid=_money(principal) if split else None, interest_paid=_money(interest) if split else None, fees_paid="0.00" if split else None,
-            penalty_paid="0.00" if split else None, kind=kind, payer_name="ANONYMOUS" if kind != "scheduled" else None,
+            "repayments",
+            repayment_id=f"R{self.number:06d}-{number:02d}",
+            loan_id=self.loan_id,
+            paid_on=on,
+            booked_on=on,
+            amount=_money(principal + interest),
+            principal_paid=_money(principal) if split else None,
+            interest_paid=_money(interest) if split else None,
+            fees_paid="0.00" if split else None,
+            penalty_paid="0.00" if split else None,
+            kind=kind,
+            payer_name="ANONYMOUS" if kind != "scheduled" else None,
         )
 
     def _disbursement(self, number: int, on: date, amount: int, refinances: str | None = None) -> None:
         self.maker.book.add(
-            "disbursements", disbursement_id=f"D{self.number:06d}-{number}", loan_id=self.loan_id, paid_on=on, booked_on=on, amount=_money(amount), net_paid_amount=_money(amount),
-            payee_kind="borrower", payee_name="BORROWER", refinanced_loan_id=refinances, use_code="001", use_verified_on=on + timedelta(days=20),
+            "disbursements",
+            disbursement_id=f"D{self.number:06d}-{number}",
+            loan_id=self.loan_id,
+            paid_on=on,
+            booked_on=on,
+            amount=_money(amount),
+            net_paid_amount=_money(amount),
+            payee_kind="borrower",
+            payee_name="BORROWER",
+            refinanced_loan_id=refinances,
+            use_code="001",
+            use_verified_on=on + timedelta(days=20),
         )
 
     def _application(self, disbursed: date) -> None:
         applied = disbursed - timedelta(days=7)
         self.maker.book.add(
-            "applications", application_id=f"A{self.number:06d}", borrower_id=self.borrower, applied_on=applied, product="personal_consumption", channel="branch", purpose_code="100099",
-            amount_applied=_money(self.principal), currency_code=self.maker.country.currency, decision="approved", decided_on=disbursed, amount_approved=_money(self.principal),
-            loan_id=self.loan_id, decline_reasons=None,
+            "applications",
+            application_id=f"A{self.number:06d}",
+            borrower_id=self.borrower,
+            applied_on=applied,
+            product="personal_consumption",
+            channel="branch",
+            purpose_code="100099",
+            amount_applied=_money(self.principal),
+            currency_code=self.maker.country.currency,
+            decision="approved",
+            decided_on=disbursed,
+            amount_approved=_money(self.principal),
+            loan_id=self.loan_id,
+            decline_reasons=None,
         )
 
     def _charge(self, disbursed: date) -> None:
         self.maker.book.add(
-            "charges", charge_id=f"X{self.number:06d}", loan_id=self.loan_id, kind="processing", payee="lender", assessed_on=disbursed, booked_on=disbursed, due_on=disbursed,
-            amount="10.00", withheld_at_disbursement="true", in_annual_rate="true",
+            "charges",
+            charge_id=f"X{self.number:06d}",
+            loan_id=self.loan_id,
+            kind="processing",
+            payee="lender",
+            assessed_on=disbursed,
+            booked_on=disbursed,
+            due_on=disbursed,
+            amount="10.00",
+            withheld_at_disbursement="true",
+            in_annual_rate="true",
         )
         if self.number % 12 == 0:
             self.maker.book.add(
-                "charges", charge_id=f"Y{self.number:06d}", loan_id=self.loan_id, kind="late_penalty", payee="lender", assessed_on=disbursed + timedelta(days=40), booked_on=disbursed + timedelta(days=40),
-                due_on=disbursed + timedelta(days=40), amount="2.50", withheld_at_disbursement="false", waived_on=disbursed + timedelta(days=45), waived_amount="2.50", in_annual_rate="false",
+                "charges",
+                charge_id=f"Y{self.number:06d}",
+                loan_id=self.loan_id,
+                kind="late_penalty",
+                payee="lender",
+                assessed_on=disbursed + timedelta(days=40),
+                booked_on=disbursed + timedelta(days=40),
+                due_on=disbursed + timedelta(days=40),
+                amount="2.50",
+                withheld_at_disbursement="false",
+                waived_on=disbursed + timedelta(days=45),
+                waived_amount="2.50",
+                in_annual_rate="false",
             )
 
     def _guarantor(self, role: str, disbursed: date) -> None:
         person = self.maker.guarantor()
         self.maker.book.add(
-            "loan_parties", loan_id=self.loan_id, party_id=person, role=role, share_pct="100", liability="up_to_amount", amount=_money(self.principal), from_on=disbursed,
-            booked_on=disbursed, contract_no=f"G-{self.number:06d}", released_on=None,
+            "loan_parties",
+            loan_id=self.loan_id,
+            party_id=person,
+            role=role,
+            share_pct="100",
+            liability="up_to_amount",
+            amount=_money(self.principal),
+            from_on=disbursed,
+            booked_on=disbursed,
+            contract_no=f"G-{self.number:06d}",
+            released_on=None,
         )
 
     def _pledge(self, kind: str, disbursed: date) -> None:
         value = _money(self.principal // 2)
         sv = self.maker.country.code == "SV"
         self.maker.book.add(
-            "collateral", collateral_id=f"C{self.number:06d}", owner_id=self.borrower, kind=kind, value=value, market_value=value, contract_value=value,
-            currency_code=self.maker.country.currency, lien_rank=1, status="active", valued_on=disbursed, valued_by="VALUOS SA", registered_on=disbursed,
-            registration_no=f"R-{self.number}", location_code="0614" if sv else "110101", description=f"{kind} {self.number}", from_on=disbursed, to_on=add_months(disbursed, 60),
+            "collateral",
+            collateral_id=f"C{self.number:06d}",
+            owner_id=self.borrower,
+            kind=kind,
+            value=value,
+            market_value=value,
+            contract_value=value,
+            currency_code=self.maker.country.currency,
+            lien_rank=1,
+            status="active",
+            valued_on=disbursed,
+            valued_by="VALUOS SA",
+            registered_on=disbursed,
+            registration_no=f"R-{self.number}",
+            location_code="0614" if sv else "110101",
+            description=f"{kind} {self.number}",
+            from_on=disbursed,
+            to_on=add_months(disbursed, 60),
         )
-        self.maker.book.add("collateral_links", loan_id=self.loan_id, collateral_id=f"C{self.number:06d}", booked_on=disbursed, allocated_value=value, contract_no=f"M-{self.number:06d}")
+        self.maker.book.add(
+            "collateral_links",
+            loan_id=self.loan_id,
+            collateral_id=f"C{self.number:06d}",
+            booked_on=disbursed,
+            allocated_value=value,
+            contract_no=f"M-{self.number:06d}",
+        )
         if sv:
-            self.maker.book.add(f"{'sv_ssf_ctri'}_collateral", collateral_id=f"C{self.number:06d}", estado="1", tipo_deposito="DE" if kind == "cash_deposit" else None, cod_perito="P-001", tipo_perito="E")
+            self.maker.book.add(
+                f"{'sv_ssf_ctri'}_collateral",
+                collateral_id=f"C{self.number:06d}",
+                estado="1",
+                tipo_deposito="DE" if kind == "cash_deposit" else None,
+                cod_perito="P-001",
+                tipo_perito="E",
+            )
 
 
 def _money(minor: int) -> str:

@@ -31,10 +31,24 @@ class China(Country):
         name = rng.choice(SURNAMES) + "".join(rng.choice(GIVEN) for _ in range(rng.choice((1, 2, 2))))
         district = rng.choice(DISTRICTS)
         row = {
-            "name": name, "local_name": name, "family_name": name[0], "given_name": name[1:], "sex": sex, "born_on": born.isoformat(), "nationality": "CN",
-            "residence_country": "CN", "region_code": district[:2] + "0000", "district_code": district, "address": f"示例路{number}号", "postal_code": "100010",
-            "phone": f"1{rng.choice('3578')}{number % 10}{rng.randrange(10**8):08d}", "email": f"u{number}@example.org", "industry_code": rng.choice(INDUSTRIES),
-            "industry_scheme": "cn.gbt4754", "occupation_code": rng.choice(("1", "3", "4", "5", "6")), "occupation_scheme": "cn_pbc_credit.occupation",
+            "name": name,
+            "local_name": name,
+            "family_name": name[0],
+            "given_name": name[1:],
+            "sex": sex,
+            "born_on": born.isoformat(),
+            "nationality": "CN",
+            "residence_country": "CN",
+            "region_code": district[:2] + "0000",
+            "district_code": district,
+            "address": f"示例路{number}号",
+            "postal_code": "100010",
+            "phone": f"1{rng.choice('3578')}{number % 10}{rng.randrange(10**8):08d}",
+            "email": f"u{number}@example.org",
+            "industry_code": rng.choice(INDUSTRIES),
+            "industry_scheme": "cn.gbt4754",
+            "occupation_code": rng.choice(("1", "3", "4", "5", "6")),
+            "occupation_scheme": "cn_pbc_credit.occupation",
         }
         return row, [{"scheme": "cn.ric", "value": resident_number(district, born, number, sex), "issuing_country": "CN"}]
 
@@ -42,11 +56,22 @@ class China(Country):
         """A company with a unified social credit code."""
         district = rng.choice(DISTRICTS)
         row = {
-            "name": f"示例{rng.choice(SURNAMES)}氏商贸{number}有限公司", "local_name": f"示例商贸{number}", "nationality": "CN", "residence_country": "CN",
-            "region_code": district[:2] + "0000", "district_code": district, "address": f"示例大道{number}号", "postal_code": "100020", "phone": "01065001234",
-            "industry_code": "F", "industry_scheme": "cn.gbt4754",
+            "name": f"示例{rng.choice(SURNAMES)}氏商贸{number}有限公司",
+            "local_name": f"示例商贸{number}",
+            "nationality": "CN",
+            "residence_country": "CN",
+            "region_code": district[:2] + "0000",
+            "district_code": district,
+            "address": f"示例大道{number}号",
+            "postal_code": "100020",
+            "phone": "01065001234",
+            "industry_code": "F",
+            "industry_scheme": "cn.gbt4754",
         }
-        return row, [{"scheme": "cn.uscc", "value": credit_code(district, number), "issuing_country": "CN"}, {"scheme": "cn.zhongzheng", "value": zhongzheng(number), "issuing_country": "CN"}]
+        return row, [
+            {"scheme": "cn.uscc", "value": credit_code(district, number), "issuing_country": "CN"},
+            {"scheme": "cn.zhongzheng", "value": zhongzheng(number), "issuing_country": "CN"},
+        ]
 
 
 def resident_number(district: str, born: date, number: int, sex: str) -> str:

@@ -9,7 +9,6 @@ from datetime import date, timedelta
 from pathlib import Path
 from random import Random
 
-
 from mloan_report.portfolio import UnusableInput, read_portfolio, text_frame
 from mloan_report.testing.sample.country import Row, country_for
 
@@ -36,15 +35,34 @@ def add_identities(folder: str | Path, country: str, out: str | Path) -> Path:
         known = {k: v for k, v in row.items() if v is not None}
         born = date(1960, 1, 1) + timedelta(days=(i * 137) % 14000)
         made, ids = c.person(rng, i, born, ("female", "male")[i % 2])
-        people.append({**made, "marital_status": "single", "education": "unknown", "degree": "unknown", "employment_status": "unknown", "housing_status": "unknown",
-                       "mailing_address": made["address"], "mailing_postal_code": "100010", "customer_since_on": "2018-01-01", "branch_id": "BR01",
-                       "borrower_id": known["borrower_id"], "kind": known["kind"]})
+        people.append(
+            {
+                **made,
+                "marital_status": "single",
+                "education": "unknown",
+                "degree": "unknown",
+                "employment_status": "unknown",
+                "housing_status": "unknown",
+                "mailing_address": made["address"],
+                "mailing_postal_code": "100010",
+                "customer_since_on": "2018-01-01",
+                "branch_id": "BR01",
+                "borrower_id": known["borrower_id"],
+                "kind": known["kind"],
+            }
+        )
         numbers += [{"party_id": known["borrower_id"], **entry} for entry in ids]
     loans = []
     sv = country == "SV"
     added = {
-        "annual_rate_pct": "0", "effective_rate_pct": "0", "branch_id": "BR01", "purpose_code": "100099" if sv else "01", "purpose_scheme": "sv.t24" if sv else "lender",
-        "use_region_code": "06" if sv else "110000", "use_country": country, "funding_source_code": "01",
+        "annual_rate_pct": "0",
+        "effective_rate_pct": "0",
+        "branch_id": "BR01",
+        "purpose_code": "100099" if sv else "01",
+        "purpose_scheme": "sv.t24" if sv else "lender",
+        "use_region_code": "06" if sv else "110000",
+        "use_country": country,
+        "funding_source_code": "01",
     }
     for row in text_frame(portfolio, "loans").iter_rows(named=True):
         loans.append({**added, **{k: v for k, v in row.items() if v is not None}})
@@ -75,5 +93,3 @@ def _institution(name: str, currency: str, country: str, target: Path) -> None:
         f'[[policies]]\nfrom_on = 2000-01-01\nclassification = "{regime}"\n\n{setting}',
         encoding="utf-8",
     )
-
-

@@ -31,10 +31,25 @@ class Salvador(Country):
         family, second = rng.choice(FAMILIES), rng.choice(FAMILIES)
         district = rng.choice(DISTRICTS)
         row = {
-            "name": f"{given} {middle} {family} {second}", "given_name": given, "middle_name": middle, "family_name": family, "second_family_name": second, "sex": sex,
-            "born_on": born.isoformat(), "nationality": "SV", "residence_country": "SV", "region_code": district[:2], "district_code": district,
-            "address": f"Calle {number}", "postal_code": "1101", "phone": f"7{rng.randrange(10**7):07d}", "email": f"u{number}@example.org",
-            "industry_code": rng.choice(ACTIVITIES), "industry_scheme": "sv.t19", "occupation_code": str(rng.randint(1, 20)), "occupation_scheme": "sv.t25",
+            "name": f"{given} {middle} {family} {second}",
+            "given_name": given,
+            "middle_name": middle,
+            "family_name": family,
+            "second_family_name": second,
+            "sex": sex,
+            "born_on": born.isoformat(),
+            "nationality": "SV",
+            "residence_country": "SV",
+            "region_code": district[:2],
+            "district_code": district,
+            "address": f"Calle {number}",
+            "postal_code": "1101",
+            "phone": f"7{rng.randrange(10**7):07d}",
+            "email": f"u{number}@example.org",
+            "industry_code": rng.choice(ACTIVITIES),
+            "industry_scheme": "sv.t19",
+            "occupation_code": str(rng.randint(1, 20)),
+            "occupation_scheme": "sv.t25",
         }
         if sex == "female" and number % 5 == 0:
             row["married_name"] = f"DE {rng.choice(FAMILIES)}"
@@ -44,8 +59,15 @@ class Salvador(Country):
         """A company with a NIT."""
         district = rng.choice(DISTRICTS)
         row = {
-            "name": f"COMERCIAL {rng.choice(FAMILIES)} {number} SA DE CV", "nationality": "SV", "residence_country": "SV", "region_code": district[:2],
-            "district_code": district, "address": f"Avenida {number}", "postal_code": "1101", "phone": f"2{rng.randrange(10**7):07d}", "industry_code": "120202",
+            "name": f"COMERCIAL {rng.choice(FAMILIES)} {number} SA DE CV",
+            "nationality": "SV",
+            "residence_country": "SV",
+            "region_code": district[:2],
+            "district_code": district,
+            "address": f"Avenida {number}",
+            "postal_code": "1101",
+            "phone": f"2{rng.randrange(10**7):07d}",
+            "industry_code": "120202",
             "industry_scheme": "sv.t19",
         }
         return row, [{"scheme": "sv.nit", "value": nit(district, number), "issuing_country": "SV"}]

@@ -18,7 +18,7 @@ from mloan_report.testing.sample.faults import add_faults
 DEFAULT_AS_OF = date(2026, 10, 31)
 
 _INSTITUTION = {
-    "CN": '''name = "Sample microloan company"
+    "CN": """name = "Sample microloan company"
 local_name = "示例小额贷款有限公司"
 country = "CN"
 currency_code = "CNY"
@@ -47,8 +47,8 @@ joint_amounts = "full"
 [packs.cn_pbc_credit.branches]
 BR01 = "Z99999999H0001"
 BR02 = "Z99999999H0002"
-''',
-    "SV": '''name = "Sample savings and credit company"
+""",
+    "SV": """name = "Sample savings and credit company"
 local_name = "Sociedad de ahorro y credito de muestra"
 country = "SV"
 currency_code = "USD"
@@ -68,7 +68,7 @@ classification = "SV-NCB-022"
 
 [packs.sv_ssf_ctri]
 cod_cartera = "01"
-''',
+""",
 }
 
 
@@ -110,7 +110,7 @@ def _write_csv(path: Path, columns: list[str], rows: Sequence[Row]) -> None:
 def _write_parquet(book: SampleBook, folder: Path) -> None:
     for name, rows in book.tables.items():
         columns = _columns(name, rows)
-        pl.DataFrame({c: [r.get(c) for r in rows] for c in columns}, schema={c: pl.String for c in columns}).write_parquet(folder / f"{name}.parquet")
+        pl.DataFrame({c: [r.get(c) for r in rows] for c in columns}, schema=dict.fromkeys(columns, pl.String)).write_parquet(folder / f"{name}.parquet")
     typed = read_portfolio(folder)
     if not typed.findings or all(f.severity != "error" for f in typed.findings):
         keep = typed.table("branches")
