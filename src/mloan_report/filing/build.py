@@ -62,8 +62,12 @@ def request_for(
     known_at: date | None = None,
     settings: Mapping[str, str] | None = None,
     made_at: datetime | None = None,
+    need_settings: bool = True,
 ) -> FilingRequest:
-    """A request with the settings worked out: given, else the institution's, else the defaults."""
+    """A request with the settings worked out: given, else the institution's, else the defaults.
+
+    Without *need_settings* a required setting that nobody gave stays empty: what a newcomer's gaps and scope start from.
+    """
     chosen = packs().get(pack) if isinstance(pack, str) else pack
     if chosen is None:
         raise UnusableInput(f"there is no pack {pack}; installed are {', '.join(packs())}")
@@ -71,7 +75,7 @@ def request_for(
         raise UnusableInput(f"{chosen.id} has no version in force on {as_of}")
     given = {n: v for n, v in portfolio.institution.packs.get(chosen.id, {}).items() if not isinstance(v, dict | list)}
     try:
-        values = chosen.settings_for(dict(settings or {}), given)
+        values = chosen.settings_for(dict(settings or {}), given, need=need_settings)
     except ValueError as error:
         raise UnusableInput(str(error)) from None
     zone = ZoneInfo(portfolio.institution.time_zone)

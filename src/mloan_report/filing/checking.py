@@ -86,7 +86,7 @@ def _manifest_beside(files: Sequence[Path]) -> dict[str, Any] | None:
 
 def _known(pack: Pack, files: Sequence[Path], as_of: date | None) -> dict[str, Any]:
     data = _manifest_beside(files)
-    settings = pack.settings_for({}, {n: "?" for n, s in pack.settings.items() if s.required and s.default is None})
+    settings = pack.settings_for({}, {}, need=False)
     if data and data.get("pack", {}).get("id") == pack.id:
         as_of = as_of or date.fromisoformat(data["as_of"])
         settings |= {n: v for n, v in data.get("settings", {}).items() if n in pack.settings}

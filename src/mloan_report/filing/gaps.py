@@ -59,27 +59,28 @@ class Gap:
 
 @dataclass(frozen=True)
 class GapReport:
-    """The date it is for, the records that would be made, and the gaps: first what rejects most records."""
+    """The date it is for, the records that would be made, the gaps (first what rejects most records), and settings that lack."""
 
     as_of: date
     records: Mapping[str, int]
     gaps: tuple[Gap, ...]
     unmapped: Mapping[str, int]
+    settings: Mapping[str, str]
 
 
 def gaps(pack: Pack | str, portfolio: Portfolio, as_of: date | None = None, settings: Mapping[str, str] | None = None) -> GapReport:
     """The gaps of *portfolio* for *pack* on *as_of* (default: the latest date in the data)."""
     day = as_of or portfolio.latest_date() or date.today()
-    request = request_for(pack, portfolio, day, settings=settings)
+    request = request_for(pack, portfolio, day, settings=settings, need_settings=False)
     filing = make_filing(request, [], quarantine=False)
-    rejected: dict[tuple[str, str], set[str | None]] = {}
+    rejected: dict[tuple[str, str], set[int]] = {}
     codes: dict[tuple[str, str], set[str]] = {}
     unmapped: dict[str, int] = {}
     for f in filing.findings:
         if f.code == "MAP-001":
             unmapped[f"{f.field} = {f.value}"] = unmapped.get(f"{f.field} = {f.value}", 0) + 1
         if f.severity == "error" and f.table and f.field:
-            rejected.setdefault((f.table, f.field), set()).add(f.key)
+            rejected.setdefault((f.table, f.field), set()).add(int(f.args.get("record_no", 0)))
         if f.table and f.field:
             codes.setdefault((f.table, f.field), set()).add(f.code)
     out = []
@@ -90,12 +91,13 @@ def gaps(pack: Pack | str, portfolio: Portfolio, as_of: date | None = None, sett
             gap = _gap(request.pack, records, field, rejected, codes)
             if gap is not None:
                 out.append(gap)
+    lacking = {s.name: s.meaning for s in request.pack.settings.values() if s.required and request.settings[s.name] is None}
     out.sort(key=lambda g: (-g.rejected, -g.missing, g.record, g.field))
-    return GapReport(day, {n: r.height for n, r in filing.records.items()}, tuple(out), unmapped)
+    return GapReport(day, {n: r.height for n, r in filing.records.items()}, tuple(out), unmapped, lacking)
 
 
 def _gap(
-    pack: Pack, records: RecordSet, f: LayoutField, rejected: Mapping[tuple[str, str], set[str | None]], codes: Mapping[tuple[str, str], set[str]]
+    pack: Pack, records: RecordSet, f: LayoutField, rejected: Mapping[tuple[str, str], set[int]], codes: Mapping[tuple[str, str], set[str]]
 ) -> Gap | None:
     state = records.state[f.column]
     needed = int((state != ABSENT).sum())

@@ -222,6 +222,7 @@ def _finding(rule: RecordRule, subject: RecordSet, judged: RecordSet, frame: pl.
         loan_id=row.get("loan_id"),
         loans=tuple(row.get("_links") or ()),
         record=subject.layout.name,
+        record_no=parent + 1,
         **{name: value for name, value in shown.items() if name not in ("key", "table", "field", "value", "file", "row")},
     )
 
@@ -242,7 +243,10 @@ def record_key(records: RecordSet, i: int) -> str:
 
 
 def _links(records: RecordSet, i: int) -> list[str]:
-    return list(records.typed["_links"][i] or []) if "_links" in records.typed.columns else []
+    if "_links" not in records.typed.columns:
+        return []
+    loans = records.typed["_links"][i]
+    return [] if loans is None else [str(loan) for loan in loans]
 
 
 def _at(column: pl.Series | None, i: int) -> Any:
@@ -439,6 +443,7 @@ def _layout_finding(records: RecordSet, own: RecordSet, f: LayoutField, i: int, 
         loan_id=loan,
         loans=tuple(_links(records, parent)),
         record=records.layout.name,
+        record_no=parent + 1,
         name=f.name,
         **args,
     )

@@ -193,8 +193,11 @@ class Pack:
         """A function of the pack's own Python, or None."""
         return getattr(self.module, name, None) if self.module else None
 
-    def settings_for(self, given: Mapping[str, str], institution: Mapping[str, Any]) -> dict[str, str | None]:
-        """Each setting's value: *given* first, then the institution's, then the default. ValueError names an unknown one."""
+    def settings_for(self, given: Mapping[str, str], institution: Mapping[str, Any], *, need: bool = True) -> dict[str, str | None]:
+        """Each setting's value: *given* first, then the institution's, then the default.
+
+        ValueError names an unknown one, and (where *need*) a required one that is missing.
+        """
         unknown = sorted(set(given) - set(self.settings))
         if unknown:
             raise ValueError(f"{self.id} has no setting {', '.join(unknown)}; it has {', '.join(sorted(self.settings))}")
@@ -204,7 +207,7 @@ class Pack:
             value = None if raw is None else str(raw).lower() if isinstance(raw, bool) else str(raw)
             if value is not None and setting.choices and value not in setting.choices:
                 raise ValueError(f"{self.id}: setting {name} is {value!r}, not one of {', '.join(setting.choices)}")
-            if value is None and setting.required:
+            if value is None and setting.required and need:
                 raise ValueError(f"{self.id} needs the setting {name} ({setting.meaning}): give it with --set or under [packs.{self.id}]")
             out[name] = value
         return out

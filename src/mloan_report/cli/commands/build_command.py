@@ -66,9 +66,9 @@ def command(
         return 1
     assert result.manifest is not None
     book = result.manifest["loans"]
-    print(
-        f"{result.folder}: {sum(f.records for f in result.files)} records in {len(result.files)} files; {book['loans_filed']} loans filed, {book['loans_quarantined']} quarantined, {book['loans_out_of_scope']} out of scope"
-    )
+    records = sum(f.records for f in result.files)
+    print(f"{result.folder}: {records} records in {len(result.files)} files; {book['loans_filed']} loans filed, ", end="")
+    print(f"{book['loans_quarantined']} quarantined, {book['loans_out_of_scope']} out of scope")
     if result.quarantined:
         print(f"{result.quarantined} loans with errors were left out: see quarantined in {result.folder}/manifest.json", file=sys.stderr)
     return 0

@@ -36,6 +36,7 @@ def command(
                 "records": dict(found.records),
                 "gaps": [g.as_dict() for g in found.gaps],
                 "unmapped": dict(found.unmapped),
+                "settings": dict(found.settings),
             },
             ensure_ascii=False,
             indent=2,
@@ -44,16 +45,16 @@ def command(
         lines = [f"as of {found.as_of}; records that would be made: " + (", ".join(f"{n} {c}" for n, c in found.records.items()) or "none")]
         for g in found.gaps:
             columns = ", ".join(g.columns) or "a setting or a value of the pack"
-            lines.append(
-                f"{g.record}.{g.field}: {g.filled} of {g.needed} filled, {g.rejected} records would be rejected ({', '.join(g.codes) or 'no rule'}); from {columns}"
-            )
+            rejected = f"{g.rejected} records would be rejected ({', '.join(g.codes) or 'no rule'})"
+            lines.append(f"{g.record}.{g.field}: {g.filled} of {g.needed} filled, {rejected}; from {columns}")
             if g.condition:
                 lines.append(f"    {g.title}: {g.condition}")
         lines += [f"no code for {value}: {count} times" for value, count in found.unmapped.items()]
+        lines += [f"setting {name} is missing: {meaning}" for name, meaning in found.settings.items()]
         lines.append(f"{len(found.gaps)} gaps")
         text = "\n".join(lines)
     if report is not None:
         report.write_text(text + "\n", encoding="utf-8")
     else:
         print(text)
-    return 1 if any(g.rejected for g in found.gaps) or found.unmapped else 0
+    return 1 if any(g.rejected for g in found.gaps) or found.unmapped or found.settings else 0

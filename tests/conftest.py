@@ -1,0 +1,34 @@
+"""Shared places: real data and official schemas are read where they are, and tests that need them skip where they are not."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def shared_folder() -> Path | None:
+    """``MLOAN_SHARED``, else ../shared beside the checkout; None where neither is there."""
+    given = os.environ.get("MLOAN_SHARED")
+    for path in ([Path(given)] if given else []) + [ROOT.parent / "shared"]:
+        if path.is_dir():
+            return path
+    return None
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of real data and official schemas."""
+    path = shared_folder()
+    if path is None:
+        pytest.skip("no shared data: set MLOAN_SHARED to the folder that holds data/ and official/")
+    return path
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """The checkout."""
+    return ROOT
