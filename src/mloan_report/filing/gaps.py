@@ -96,9 +96,7 @@ def gaps(pack: Pack | str, portfolio: Portfolio, as_of: date | None = None, sett
     return GapReport(day, {n: r.height for n, r in filing.records.items()}, tuple(out), unmapped, lacking)
 
 
-def _gap(
-    pack: Pack, records: RecordSet, f: LayoutField, rejected: Mapping[tuple[str, str], set[int]], codes: Mapping[tuple[str, str], set[str]]
-) -> Gap | None:
+def _gap(pack: Pack, records: RecordSet, f: LayoutField, rejected: Mapping[tuple[str, str], set[int]], codes: Mapping[tuple[str, str], set[str]]) -> Gap | None:
     state = records.state[f.column]
     needed = int((state != ABSENT).sum())
     filled = int((state == VALUE).sum())

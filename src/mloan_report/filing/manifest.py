@@ -61,7 +61,7 @@ def control_totals(filing: Filing, read: Mapping[str, RecordSet]) -> list[dict[s
         currencies = sorted(mine["currency_code"].unique().to_list())
         by_row = _field_by_currency(control.field, theirs, made, figures)
         for code in currencies:
-            digits = minor_digits(code)
+            digits = minor_digits(code) if control.figure_scale is None else control.figure_scale
             exact = mine.filter(pl.col("currency_code") == code)["figure"].cast(pl.Int128).sum()
             rounded = sum(_rounded(v, digits, control.scale) for v in mine.filter(pl.col("currency_code") == code)["figure"].to_list())
             in_files = by_row.get(code, 0)

@@ -15,7 +15,7 @@ def people(portfolio: Portfolio, frame: pl.DataFrame) -> pl.Series:
     numbers = (
         portfolio.table("identifiers")
         .filter(pl.col("value").is_not_null() & (pl.col("status").fill_null("current") == "current"))
-        .select("party_id", number=pl.concat_str("scheme", pl.lit(":"), pl.col("value").str.to_uppercase()))
+        .select("party_id", number=pl.concat_str("scheme", pl.lit(":"), pl.col("value").str.replace_all("[- ]", "").str.to_uppercase()))
     )
     shared = numbers.group_by("number").agg(pl.col("party_id").unique().sort()).filter(pl.col("party_id").list.len() > 1)
     union = Union()

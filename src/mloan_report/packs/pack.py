@@ -47,13 +47,17 @@ class ScopeRule:
 
 @dataclass(frozen=True)
 class Control:
-    """A control total: a figure of the portfolio (SQL over the loan view) and the field that must add up to it."""
+    """A control total: a figure of the portfolio (SQL over the loan view) and the field that must add up to it.
+
+    The figure is in minor units of each loan's currency, or has ``figure_scale`` decimals whatever the currency.
+    """
 
     name: str
     figure: str
     record: str
     field: str
     scale: int
+    figure_scale: int | None = None
 
 
 @dataclass(frozen=True)
@@ -165,7 +169,9 @@ class Pack:
     @cached_property
     def controls(self) -> tuple[Control, ...]:
         """The control totals."""
-        return tuple(Control(c["name"], c["figure"], c["record"], c["field"], int(c.get("scale", 2))) for c in self.data.get("control", []))
+        return tuple(
+            Control(c["name"], c["figure"], c["record"], c["field"], int(c.get("scale", 2)), c.get("figure_scale")) for c in self.data.get("control", [])
+        )
 
     @cached_property
     def own_tables(self) -> dict[str, OwnTable]:

@@ -124,8 +124,16 @@ class Views:
                 period_end=pl.col("as_of").dt.month_end(),
             )
         )
+        view = view.join(self._previous_maturity(view), on=["loan_id", "as_of"], how="left", maintain_order="left")
         hook = self.pack.hook("enrich_loan")
         return hook(self, view) if hook else view
+
+    def _previous_maturity(self, view: pl.DataFrame) -> pl.DataFrame:
+        """The last due date of the schedule before the one in force."""
+        ends = self.portfolio.table("instalments").group_by("loan_id", "schedule_version").agg(ends=pl.col("due_on").max())
+        now = view.select("loan_id", "as_of", now="schedule_version")
+        before = now.join(ends, on="loan_id").filter(pl.col("schedule_version") < pl.col("now")).sort("schedule_version")
+        return before.group_by("loan_id", "as_of", maintain_order=True).agg(previous_maturity_on=pl.col("ends").last())
 
     def _drawdowns(self, view: pl.DataFrame) -> pl.DataFrame:
         """How many times a loan was drawn by as_of, reversed ones left out."""

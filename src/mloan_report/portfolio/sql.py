@@ -229,11 +229,19 @@ def _months(a: pl.Expr, b: pl.Expr) -> pl.Expr:
     return whole - short.cast(pl.Int64)
 
 
+def _at_scale(amount: pl.Expr, digits: pl.Expr, scale: pl.Expr) -> pl.Expr:
+    """An amount of a currency with *digits* decimals as whole units of *scale* decimals, half up."""
+    shift = digits.cast(pl.Int64) - scale.cast(pl.Int64)
+    power = shift.abs().replace_strict(list(range(11)), [10**n for n in range(11)], return_dtype=pl.Int64)
+    return pl.when(shift <= 0).then(amount.cast(pl.Int64) * power).otherwise(half_up(amount, power))
+
+
 MACROS: dict[str, Function] = {
     "DAYS": _days,
     "MONTHS": _months,
     "HALF_UP": half_up,
     "PERCENT_OF": lambda percent, amount: percent_of(amount, percent),
+    "AT_SCALE": lambda amount, digits, scale: _at_scale(amount, digits, scale),
     "ADD_DAYS": lambda d, n: d + pl.duration(days=n),
     "LENGTH": lambda t: t.str.len_chars().cast(pl.Int64),
     "OCTET_LENGTH": lambda t: t.str.len_bytes().cast(pl.Int64),

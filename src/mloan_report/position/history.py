@@ -19,7 +19,7 @@ from mloan_report.position.in_force import Question
 def payment_history(q: Question, done: Allocation, frame: pl.DataFrame, months: int, days_at: Callable[[pl.DataFrame], pl.DataFrame]) -> pl.DataFrame:
     """pair, payment_history: a list of *months* days past due; *days_at* works pairs out again where needed."""
     changing = _changing_loans(q)
-    parts = []
+    parts = [pl.DataFrame(schema={"pair": q.pairs.schema["pair"], "payment_history": pl.List(pl.Int64)})]
     for as_of in q.pairs["as_of"].unique().to_list():
         ends = month_ends(as_of, months)
         pairs = frame.filter(pl.col("as_of") == as_of).select("pair", "loan_id", "disbursed_on", _ended_on())

@@ -27,10 +27,16 @@ def loan_view(portfolio: Portfolio, positions: Positions, known_at: date | None 
         .join(borrowers.unique("borrower_id", keep="first", maintain_order=True), on="borrower_id", how="left", maintain_order="left")
         .join(branches.unique("branch_id", keep="first", maintain_order=True), on="branch_id", how="left", maintain_order="left")
     )
-    for block in (_security(portfolio, positions), _restructured(portfolio, positions, known_at), _refinances(portfolio), _bankrupt(portfolio, positions)):
+    for block in (
+        _security(portfolio, positions),
+        _restructured(portfolio, positions, known_at),
+        _refinances(portfolio),
+        _bankrupt(portfolio, positions),
+        _operational_delay(portfolio, positions, known_at),
+    ):
         view = view.join(block, on=[c for c in ("loan_id", "as_of") if c in block.columns], how="left", maintain_order="left")
     return view.with_columns(
-        pl.col("collateral_value", "guarantors", "times_restructured").fill_null(0),
+        pl.col("collateral_value", "guarantors", "times_restructured", "operational_delay_days").fill_null(0),
         pl.col("restructured", "in_probation", "refinances", "borrower_bankrupt").fill_null(False),
         region_code=pl.coalesce("use_region_code", "borrower_region_code"),
         rate_band=_rate_band(),
@@ -102,6 +108,18 @@ def _bankrupt(portfolio: Portfolio, positions: Positions) -> pl.DataFrame:
         .filter(pl.col("occurred_on") <= pl.col("as_of"))
     )
     return dated.sort("occurred_on").group_by("loan_id", "as_of", maintain_order=True).agg(borrower_bankrupt=pl.col("kind").last() == "bankruptcy_filed")
+
+
+def _operational_delay(portfolio: Portfolio, positions: Positions, known_at: date | None) -> pl.DataFrame:
+    """For how many days a flag of operational delay has been running on as_of."""
+    flags = portfolio.table("arrears_flags").filter(pl.col("kind") == "operational_delay")
+    if known_at is not None:
+        flags = flags.filter(pl.col("booked_on").fill_null(pl.col("from_on")) <= known_at)
+    running = flags.join(positions.loans.select("loan_id", "as_of"), on="loan_id", how="inner").filter(
+        (pl.col("from_on") <= pl.col("as_of")) & (pl.col("to_on").is_null() | (pl.col("to_on") >= pl.col("as_of")))
+    )
+    days = (pl.col("as_of") - pl.col("from_on")).dt.total_days() + 1
+    return running.group_by("loan_id", "as_of").agg(operational_delay_days=days.max())
 
 
 def _refinances(portfolio: Portfolio) -> pl.DataFrame:
