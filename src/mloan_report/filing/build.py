@@ -21,6 +21,7 @@ from mloan_report.filing.verification import judge, same_records
 from mloan_report.model.finding import Finding, Rule, has_errors
 from mloan_report.packs import Pack, packs
 from mloan_report.portfolio import Portfolio, UnusableInput
+from mloan_report.position import work_out
 
 NOTHING = Rule(
     "FIL-004",
@@ -106,8 +107,9 @@ def build(
     if target.exists() and any(target.iterdir()) and not replace:
         raise UnusableInput(f"{target} exists and is not empty: choose another folder, or give --replace to swap it whole")
     request = request_for(pack, portfolio, as_of, known_at=known_at, settings=settings, made_at=made_at)
-    earlier = validate(portfolio, as_of, known_at).findings
-    filing = make_filing(request, earlier, quarantine=quarantine)
+    everyone = work_out(portfolio, as_of, known_at)
+    earlier = validate(portfolio, as_of, known_at, positions=everyone).findings
+    filing = make_filing(request, earlier, quarantine=quarantine, everyone=everyone)
     findings = [*earlier, *filing.findings]
     blocking = filing.findings if quarantine else findings
     if has_errors(blocking) or (quarantine and _unplaced(earlier)):

@@ -50,11 +50,11 @@ class Filing:
     rule_run: RuleRun = field(default_factory=RuleRun)
 
 
-def prepare(request: FilingRequest) -> tuple[Views, pl.DataFrame]:
+def prepare(request: FilingRequest, everyone: Positions | None = None) -> tuple[Views, pl.DataFrame]:
     """The views of a filing and the scope of every loan: loan_id, in_scope, reason, source."""
     pack, portfolio = request.pack, request.portfolio
     pairs_of = pack.hook("pairs")
-    everyone = work_out(portfolio, request.as_of, request.known_at)
+    everyone = everyone or work_out(portfolio, request.as_of, request.known_at)
     extra = None
     positions = everyone
     if pairs_of is not None:
@@ -109,12 +109,12 @@ def _scope(pack: Pack, book: pl.DataFrame) -> pl.DataFrame:
     return frame.select("loan_id", "borrower_id", reason=reason, source=source).with_columns(in_scope=pl.col("reason").is_null())
 
 
-def make_filing(request: FilingRequest, earlier: Sequence[Finding], *, quarantine: bool) -> Filing:
+def make_filing(request: FilingRequest, earlier: Sequence[Finding], *, quarantine: bool, everyone: Positions | None = None) -> Filing:
     """All records of the filing with what was found. *earlier* are the findings of reading and checking the portfolio.
 
     With *quarantine*, loans with error findings leave until what stays has none that a loan can be named for.
     """
-    views, scope = prepare(request)
+    views, scope = prepare(request, everyone)
     out = Filing(request, views, scope)
     base = views.loan
     chosen = set(scope.filter("in_scope")["loan_id"].to_list())

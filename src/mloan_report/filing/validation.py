@@ -8,7 +8,7 @@ from datetime import date
 from mloan_report.checks import Book, Checked, run_checks
 from mloan_report.model.finding import Severity
 from mloan_report.portfolio import Portfolio
-from mloan_report.position import work_out
+from mloan_report.position import Positions, work_out
 
 
 def validate(
@@ -19,8 +19,11 @@ def validate(
     select: Sequence[str] = (),
     ignore: Sequence[str] = (),
     severities: Mapping[str, Severity] | None = None,
+    positions: Positions | None = None,
 ) -> Checked:
-    """All checks on *as_of* (default: the latest date in the data)."""
+    """All checks on *as_of* (default: the latest date in the data); *positions* of that date where they are worked out already."""
     day = as_of or portfolio.latest_date() or date.today()
-    position = work_out(portfolio, day, known_at, history_months=0).loans if portfolio.has("loans") else None
+    if positions is None and portfolio.has("loans"):
+        positions = work_out(portfolio, day, known_at, history_months=0)
+    position = positions.loans if positions is not None else None
     return run_checks(Book(portfolio, day, known_at, position), select, ignore, severities)

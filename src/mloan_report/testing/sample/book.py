@@ -177,7 +177,7 @@ class _Maker:
         rng, c = self.rng, self.country
         enterprise = story.startswith("enterprise")
         sex = rng.choice(("female", "male"))
-        born = date(1960, 1, 1) + timedelta(days=(number * 137 + rng.randrange(60)) % 14000)
+        born = birth_date(number)
         row, numbers = c.company(rng, number) if enterprise else c.person(rng, number, born, sex)
         party_id = f"B{number:06d}" if table == "borrowers" else f"P{number:06d}"
         since = date(2022, 1, 1) + timedelta(days=number % 500)
@@ -223,7 +223,7 @@ class _Maker:
         spouse_name = None
         if married:
             self.parties += 1
-            spouse = self.person(700_000 + self.parties, "parties")
+            spouse = self.person(70_000_000 + self.parties, "parties")
             spouse_name = self.book.tables["parties"][-1]["name"]
         jobs = ("clerk", "worker", "self_employed", "professional", "manager", "farmer", "freelance")
         job = "self_employed" if kind == "sole_trader" else jobs[number % len(jobs)]
@@ -325,7 +325,7 @@ class _Maker:
 
     def guarantor(self) -> str:
         self.parties += 1
-        return self.person(800_000 + self.parties, "parties")
+        return self.person(80_000_000 + self.parties, "parties")
 
 
 @dataclass
@@ -931,6 +931,11 @@ class _Story:
                 cod_perito="P-001",
                 tipo_perito="E",
             )
+
+
+def birth_date(number: int) -> date:
+    """With the sequence of an identity number (number mod 499), another pair for each of seven million numbers."""
+    return date(1960, 1, 1) + timedelta(days=(number // 499 + number % 499 * 28) % 14000)
 
 
 def _money(minor: int) -> str:

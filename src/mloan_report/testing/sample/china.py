@@ -76,7 +76,7 @@ class China(Country):
 
 def resident_number(district: str, born: date, number: int, sex: str) -> str:
     """A fictitious number under GB 11643: the sequence is odd for men."""
-    sequence = (number * 2) % 998 + (1 if sex == "male" else 2)
+    sequence = number % 499 * 2 + (1 if sex == "male" else 2)
     body = f"{district}{born:%Y%m%d}{sequence:03d}"
     total = sum(int(c) * w for c, w in zip(body, _RIC_WEIGHTS, strict=True))
     return body + "10X98765432"[total % 11]

@@ -5,11 +5,11 @@ from __future__ import annotations
 import csv
 import shutil
 from collections.abc import Mapping
-from datetime import date, timedelta
 from pathlib import Path
 from random import Random
 
 from mloan_report.portfolio import UnusableInput, read_portfolio, text_frame
+from mloan_report.testing.sample.book import birth_date
 from mloan_report.testing.sample.country import Row, country_for
 
 _MARK = "names, identity numbers, addresses, codes and rates are made up; amounts, dates and currency are real"
@@ -33,7 +33,7 @@ def add_identities(folder: str | Path, country: str, out: str | Path) -> Path:
     people, numbers = [], []
     for i, row in enumerate(text_frame(portfolio, "borrowers").iter_rows(named=True), start=1):
         known = {k: v for k, v in row.items() if v is not None}
-        born = date(1960, 1, 1) + timedelta(days=(i * 137) % 14000)
+        born = birth_date(i)
         made, ids = c.person(rng, i, born, ("female", "male")[i % 2])
         people.append(
             {

@@ -81,7 +81,8 @@ def dui(number: int) -> str:
 
 
 def nit(district: str, number: int) -> str:
-    """A fictitious NIT of a body founded on 1 June 2015 whose check digit holds (serial numbers above 100)."""
-    body = f"{district}010615{101 + number % 899:03d}"
+    """A fictitious NIT whose check digit holds (serial numbers above 100), another for each number."""
+    rest = number // 899
+    body = f"{district}{1 + rest % 28:02d}{1 + rest // 28 % 12:02d}{15 + rest // 336 % 8:02d}{101 + number % 899:03d}"
     total = sum(int(c) * w for c, w in zip(body, (2, 7, 6, 5, 4, 3, 2, 7, 6, 5, 4, 3, 2), strict=True))
     return f"{body}{-total % 11 % 10}"
