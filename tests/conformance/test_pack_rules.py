@@ -6,7 +6,8 @@ pack's ``examples/bad.csv`` spoils one record (or one file); rows of one ``group
 ``index`` picks the record: empty for the first that no row of the group has taken, else conditions joined by ``;``
 (``field=text``, ``field!=text``, ``has:Segment``, ``no:Segment``; an empty text is a nil, empty or absent element).
 ``field`` and ``value`` may hold several parts joined by ``|``; the value ``@empty`` is the empty element, ``@nil`` a nil one.
-``note`` names the other codes that the same mutation must raise (``also: A, B;``), and ``xfail:`` what is not so yet.
+``note`` names the other codes that the same mutation must raise at the record (``also: A, B;``) and at other records or files
+(``brings: C;``), and says after ``xfail:`` what is not so yet.
 """
 
 from __future__ import annotations
@@ -40,13 +41,14 @@ NOT_RUN = {
     "sv_ssf_ctri": {"SVCTRI-095": "needs last month's filing, which a check of one filing does not have"},
     "cn_pbc_credit": {},
 }
-# Rules without an example, with the reason: to be worked off.
+# Rules that no example makes fire yet, with the reason: to be worked off.
 NOT_YET: dict[str, dict[str, str]] = {
     "sv_ssf_ctri": {},
     "cn_pbc_credit": {
         "ABF002": "nothing raises it: an unreadable line is CN_PBC_CREDIT-007, a file that is not UTF-8 ABF011",
         "ABR006": "nothing raises it: an unreadable record is CN_PBC_CREDIT-007",
-        "CN_PBC_CREDIT-210S": "no mutation of its own would do: without LoanAmt the layout's ABE000 stands beside it (see the row)",
+        "ABF008/F0000501": "nothing raises it: the reader of lines gives no defect no_records (expected failure in bad.csv)",
+        "CN_PBC_CREDIT-OPEN": "nothing raises it: every open list of the pack is without codes and passes in silence (expected failures in bad.csv)",
     },
 }
 
@@ -68,7 +70,14 @@ class Row:
 
     @property
     def also(self) -> set[str]:
-        found = re.search(r"also: ([^;]*)", self.note)
+        return self._codes("also")
+
+    @property
+    def brings(self) -> set[str]:
+        return self._codes("brings")
+
+    def _codes(self, word: str) -> set[str]:
+        found = re.search(rf"\b{word}: ([^;]*)", self.note)
         return {c.strip() for c in found.group(1).split(",")} if found else set()
 
     @property
@@ -325,7 +334,7 @@ C, D, E, F, G, H, I, J, K = (  # noqa: E741
 )
 # How many, account type, report point, segments.
 CN_ACCOUNTS: list[tuple[int, str, str, dict[str, object]]] = [
-    (12, "D1", "31", {C: CN_C, H: CN_H}),
+    (24, "D1", "31", {C: CN_C, H: CN_H}),
     (8, "D1", "10", {C: CN_C, H: CN_H}),
     (8, "D1", "30", {H: CN_H}),
     (8, "D1", "20", {H: CN_CLOSED}),
@@ -535,9 +544,18 @@ def _swap(file: File, record: etree._Element, row: Row) -> None:
     other.addprevious(one)
 
 
+def _same_groups(file: File, record: etree._Element, row: Row) -> None:
+    """The first group once more, with the count set to what value says."""
+    counter, _, name = row.field.partition("|")
+    found = element(record, name)
+    assert found is not None
+    found.addnext(copy.deepcopy(found))
+    set_text(record, counter, row.value)
+
+
 ON_ELEMENTS: dict[str, Callable[[File, etree._Element, Row], None]] = {
     "set": _set, "nil": _nil, "remove": _remove, "remove_segment": _remove, "twice": _twice, "add": _add, "add_segment": _add_segment, "replace": _replace_segment,
-    "nil_content": _nil_content, "attribute": _attribute, "tail": _tail, "empty_segment": _empty_segment, "move_before": _swap,
+    "nil_content": _nil_content, "attribute": _attribute, "tail": _tail, "empty_segment": _empty_segment, "move_before": _swap, "same_groups": _same_groups,
 }
 
 
@@ -585,6 +603,8 @@ def spoil(files: dict[str, File], row: Row, taken: set[int]) -> etree._Element |
     if row.value == "@debtor":
         owed = next(r for r in files["referencia"].records if text(r, "num_referencia") == text(record, "num_referencia"))
         row = replace(row, value=text(owed, "nit_deudor"))
+    if "@own" in row.value:
+        row = replace(row, value=row.value.replace("@own", text(record, "BsSgmt/IDNum")))
     ON_ELEMENTS[row.action](file, record, row)
     return record
 
@@ -675,26 +695,35 @@ def test_the_rule_fires_at_the_record_that_breaks_it(bench: Bench, row: Row) -> 
     at = [f for f in verdict.result.findings if here(f, verdict.places[row.number], row)]
     assert row.code in {f.code for f in at}, sorted({(f.code, f.field) for f in at})
     if verdict.places[row.number][1] is not None:
-        assert {f.code for f in at} == {row.code} | (row.also & {f.code for f in at})
+        assert {f.code for f in at} == {row.code} | row.also
+
+
+@pytest.mark.xfail(reason="SVCTRI-027: a lookup by MAX over no record is a null column, and MONTHS of it is refused by polars", strict=True)
+def test_a_file_without_records_does_not_stop_the_check(bench: Bench, tmp_path: Path) -> None:
+    files = open_filing("sv_ssf_ctri", bench.good["sv_ssf_ctri"])
+    files["referencia"].records.clear()
+    write_filing(files, tmp_path)
+    shutil.copy(bench.good["sv_ssf_ctri"] / "manifest.json", tmp_path)
+    assert "SVCTRI-002" in {f.code for f in check_files([tmp_path]).findings}
 
 
 @pytest.mark.parametrize(("pack", "group"), sorted({(r.pack, r.group) for r in ROWS}))
 def test_a_run_finds_what_its_rows_say_and_nothing_else(bench: Bench, pack: str, group: str) -> None:
     verdict = bench.verdict(pack, group)
-    expected = set().union(*({r.code} | r.also for r in verdict.rows if not r.xfail), *(r.also for r in verdict.rows if r.xfail))
-    assert {f.code for f in verdict.result.findings} - expected == set()
+    expected = set().union(*(r.also | r.brings | (set() if r.xfail else {r.code}) for r in verdict.rows))
+    assert {f.code for f in verdict.result.findings} == expected
 
 
-def test_an_example_names_a_rule_of_the_pack_and_each_severity_is_the_rules() -> None:
+def test_an_example_names_rules_of_the_pack() -> None:
     for row in ROWS:
-        assert {row.code, *row.also} <= {r.id for r in packs()[row.pack].rules}, row
+        assert {row.code, *row.also, *row.brings} <= {r.id for r in packs()[row.pack].rules}, row
 
 
 @pytest.mark.parametrize("pack", PACKS)
 def test_every_rule_has_an_example_or_a_reason(pack: str) -> None:
     rules = packs()[pack].rules
     ours = {r.id for r in rules if r.offline}
-    shown = {r.code for r in ROWS if r.pack == pack}
+    shown = {r.code for r in ROWS if r.pack == pack and not r.xfail}
     assert ours - shown - set(NOT_RUN[pack]) - set(NOT_YET[pack]) == set()
     assert (set(NOT_RUN[pack]) | set(NOT_YET[pack])) - ours == set()
     assert (set(NOT_RUN[pack]) | set(NOT_YET[pack])) & shown == set()

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from mloan_report.position import Positions, work_out
 
-QUICK = settings(max_examples=60, deadline=None)
+QUICK = settings(max_examples=25, deadline=None)
 Story = dict[str, list[dict[str, Any]]]
 
 

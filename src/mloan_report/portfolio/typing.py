@@ -189,6 +189,7 @@ class TableTyper:
             return raw.to_physical(), scale, raw.cast(pl.String), pl.Series([False]).new_from_index(0, height)
         text = _blank_to_null(raw.cast(pl.String))
         bad = text.is_not_null() & ~text.str.contains(grammar.DECIMAL)
+        self._report("TAB-003", field, text, bad)
         good = _null_where(text, bad)
         point = good.str.find(".", literal=True).cast(pl.Int64)
         scale = (good.str.len_bytes().cast(pl.Int64) - point - 1).fill_null(0)

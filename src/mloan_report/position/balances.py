@@ -3,6 +3,7 @@
 claim(t) = disbursed + capitalised + bought in − principal paid − forgiven − sold − extinguished.
 on book(t) = claim − written off (less what was recovered of it) − derecognised.
 
+Of a part sold with its servicing kept, the buyer's share takes its share of every payment.
 A sale with derecognition and without servicing ends the claim (sold); one whose servicing is kept leaves the claim and
 takes the loan off the books (derecognised); one without derecognition changes neither. A write-off that keeps the claim
 is written off; one that gives it up extinguishes it.
@@ -40,7 +41,7 @@ def claims(q: Question, paid_out: pl.DataFrame, payments: pl.DataFrame) -> pl.Da
         frame = frame.join(block, on="pair", how="left", maintain_order="left")
     frame = (
         frame.join(_own_share(q), on="pair", how="left", maintain_order="left")
-        .with_columns([pl.col(c).fill_null(0) for c in (*SUMS, "capitalised_charges")] + [pl.col("own_share_pct").fill_null(FULL_SHARE)])
+        .with_columns([pl.col(c).fill_null(0) for c in (*SUMS, "capitalised_charges", "kept_share_pct")] + [pl.col("own_share_pct").fill_null(FULL_SHARE)])
         .with_columns(capitalised_principal=pl.col("capitalised_principal") + pl.col("capitalised_charges"))
     )
     claim = (
@@ -53,16 +54,13 @@ def claims(q: Question, paid_out: pl.DataFrame, payments: pl.DataFrame) -> pl.Da
         - pl.col("extinguished_principal")
     )
     still_off = (pl.col("written_off_principal") - pl.col("recovered_principal")).clip(lower_bound=0)
-    return (
-        frame.with_columns(claim_principal=claim.clip(lower_bound=0))
-        .with_columns(on_book_principal=(pl.col("claim_principal") - still_off - pl.col("derecognised_principal")).clip(lower_bound=0))
-        .with_columns(
-            outstanding_principal="on_book_principal",
-            own_claim_principal=own("claim_principal"),
-            own_on_book_principal=own("on_book_principal"),
-        )
-        .drop("capitalised_charges", "recovered_principal")
-    )
+    frame = frame.with_columns(claim_principal=claim.clip(lower_bound=0))
+    bought_share = half_up(pl.col("claim_principal").cast(pl.Int128) * pl.col("kept_share_pct").cast(pl.Int128), pl.lit(FULL_SHARE, pl.Int64))
+    frame = frame.with_columns(derecognised_principal=pl.min_horizontal("derecognised_principal", bought_share))
+    frame = frame.with_columns(on_book_principal=(pl.col("claim_principal") - still_off - pl.col("derecognised_principal")).clip(lower_bound=0))
+    return frame.with_columns(
+        outstanding_principal="on_book_principal", own_claim_principal=own("claim_principal"), own_on_book_principal=own("on_book_principal")
+    ).drop("capitalised_charges", "recovered_principal", "kept_share_pct")
 
 
 def own(column: str) -> pl.Expr:
@@ -91,6 +89,7 @@ def _transferred(q: Question) -> pl.DataFrame:
     return moves.group_by("pair").agg(
         bought_principal=principal.filter((pl.col("direction") == "in") | (back & ~pl.col("was_kept"))).sum(),
         sold_principal=principal.filter(gone & ~kept).sum(),
+        kept_share_pct=pl.col("share_pct").filter(gone & kept).sum().clip(0, FULL_SHARE),
         derecognised_principal=(principal.filter(gone & kept).sum() - principal.filter(back & pl.col("was_kept")).sum()).clip(lower_bound=0),
     )
 

@@ -22,7 +22,7 @@ def payment_history(q: Question, done: Allocation, frame: pl.DataFrame, months: 
     parts = [pl.DataFrame(schema={"pair": q.pairs.schema["pair"], "payment_history": pl.List(pl.Int64)})]
     for as_of in q.pairs["as_of"].unique().to_list():
         ends = month_ends(as_of, months)
-        pairs = frame.filter(pl.col("as_of") == as_of).select("pair", "loan_id", "disbursed_on", _ended_on())
+        pairs = frame.filter(pl.col("as_of") == as_of).select("pair", "loan_id", pl.coalesce("bought_on", "disbursed_on").alias("disbursed_on"), _ended_on())
         steady = pairs.join(changing, on="loan_id", how="anti", maintain_order="left")
         moving = pairs.join(changing, on="loan_id", how="semi", maintain_order="left")
         parts.append(_from_paid_off(steady, done, ends, inclusive=q.policy.days_past_due == "inclusive", tolerance=int(q.policy.tolerance_amount)))
@@ -43,7 +43,7 @@ def month_ends(as_of: date, months: int) -> list[date]:
 
 
 def _ended_on() -> pl.Expr:
-    return pl.when(pl.col("status") == "settled").then("settled_on").alias("ended_on")
+    return pl.coalesce("ended_on", pl.when(pl.col("status") == "settled").then("settled_on")).alias("ended_on")
 
 
 def _changing_loans(q: Question) -> pl.DataFrame:

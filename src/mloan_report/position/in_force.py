@@ -48,11 +48,7 @@ def disbursements(q: Question) -> pl.DataFrame:
 
     A cancelled loan, and one that was bought, was never paid out by us unless a disbursement says so.
     """
-    given = visible(q, "disbursements", "paid_on")
-    reversed_ids = given["reverses_id"].drop_nulls()
-    kept = given.filter(~pl.col("disbursement_id").is_in(reversed_ids.implode()) & pl.col("reverses_id").is_null()).select(
-        "pair", "loan_id", "paid_on", "amount"
-    )
+    kept = standing(visible(q, "disbursements", "paid_on"), "disbursement_id").select("pair", "loan_id", "paid_on", "amount")
     with_rows = q.portfolio.table("disbursements")["loan_id"].unique()
     bought = q.portfolio.table("transfers").filter(pl.col("direction") == "in")["loan_id"].unique()
     loans = visible(q, "loans", "disbursed_on", None).filter(
@@ -62,13 +58,36 @@ def disbursements(q: Question) -> pl.DataFrame:
     return pl.concat([kept, default])
 
 
+def standing(rows: pl.DataFrame, key: str) -> pl.DataFrame:
+    """The rows of a table with ``reverses_id`` that no reversal undoes; a reversal that is itself reversed undoes nothing."""
+    reversals = rows.filter(pl.col("reverses_id").is_not_null()).select("pair", key, "reverses_id")
+    if reversals.height == 0:
+        return rows
+    ids = reversals.select("pair", pl.col(key).alias("reverses_id"))
+    chained = reversals.join(ids, on=["pair", "reverses_id"], how="semi").height > 0
+    if chained:
+        reversals = reversals.filter(pl.Series(_stand(reversals.rows())))
+    undone = reversals.select("pair", pl.col("reverses_id").alias(key)).unique()
+    return rows.filter(pl.col("reverses_id").is_null()).join(undone, on=["pair", key], how="anti", maintain_order="left")
+
+
+def _stand(reversals: list[tuple[int, str, str]]) -> list[bool]:
+    """Whether each reversal (pair, its id, what it reverses) stands: none that stands reverses it."""
+    reversers: dict[tuple[int, str], list[str]] = {}
+    for pair, own, target in reversals:
+        reversers.setdefault((pair, target), []).append(own)
+
+    def stands(pair: int, own: str, seen: frozenset[str]) -> bool:
+        return not any(r not in seen and stands(pair, r, seen | {r}) for r in reversers.get((pair, own), []))
+
+    return [stands(pair, own, frozenset({own})) for pair, own, _ in reversals]
+
+
 def payments(q: Question) -> pl.DataFrame:
-    """Repayments that stand on as_of: neither reversed by then nor reversals themselves."""
-    given = visible(q, "repayments", "paid_on").filter(pl.col("amount").is_not_null())
-    reversals = given.filter(pl.col("kind") == "reversal").select("pair", repayment_id="reverses_id").drop_nulls().unique()
-    standing = given.filter(pl.col("kind") != "reversal").join(reversals, on=["pair", "repayment_id"], how="anti", maintain_order="left")
+    """Repayments that count on as_of: neither reversed by then nor reversals themselves."""
+    counted = standing(visible(q, "repayments", "paid_on").filter(pl.col("amount").is_not_null()), "repayment_id").filter(pl.col("kind") != "reversal")
     parts = [f"{c}_paid" for c in COMPONENTS]
-    return standing.with_columns(
+    return counted.with_columns(
         is_split=pl.any_horizontal([pl.col(p).is_not_null() for p in parts]),
         booked=pl.col("booked_on").fill_null(pl.col("paid_on")),
         **{c: pl.col(f"{c}_paid").fill_null(0) for c in COMPONENTS},

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
+from functools import cached_property
 
 import polars as pl
 
@@ -106,7 +107,7 @@ class _Worked:
         chain, extra = without_schedule(q, chain, paid_out)
         if extra.height:
             due = pl.concat([due, extra.select(due.columns).cast({"seg": due.schema["seg"]})])
-        live = loans.filter((pl.col("disbursed_on") <= pl.col("as_of")) & ~_cancelled(q)).select("pair")
+        live = loans.join(_begins(q), on="loan_id", how="left", maintain_order="left").filter(_begun() & ~_cancelled(q)).select("pair")
         due = due.join(live, on="pair", how="semi", maintain_order="left")
         paid = in_segment(payments(q), "paid_on", chain)
         done = allocate(due, paid, waivers(q, chain), q.policy)
@@ -132,9 +133,26 @@ class _Worked:
         return self.allocation.items.join(final, on="seg", how="semi", maintain_order="left")
 
     def overdue(self) -> pl.DataFrame:
-        """Items past due on as_of that are not fully paid, charges included; where nothing is owed any more, none."""
-        ended = self.balance.filter((pl.col("claim_principal") == 0) & (pl.col("sold_principal") + pl.col("extinguished_principal") > 0)).select("pair")
-        return self.unpaid.filter(pl.col("days") > 0).join(ended, on="pair", how="anti", maintain_order="left")
+        """Items past due on as_of that are not fully paid, charges included; where nothing is owed any more, none.
+
+        An item whose days are all taken out (a frozen holiday, a flag) is not overdue yet.
+        """
+        return self.unpaid.filter(pl.col("days") > 0).join(self.ended, on="pair", how="anti", maintain_order="left")
+
+    @cached_property
+    def ended(self) -> pl.DataFrame:
+        """Pairs whose claim was sold, given up or forgiven whole, and the day (ended_on) on which that came to be."""
+        gone = pl.col("sold_principal") + pl.col("extinguished_principal") + pl.col("forgiven_principal")
+        pairs = self.balance.filter((pl.col("claim_principal") == 0) & (gone > 0)).select("pair")
+        if pairs.height == 0:
+            return pairs.with_columns(ended_on=pl.lit(None, pl.Date))
+        days = [
+            visible(self.q, "transfers", "transferred_on").filter(pl.col("direction") == "out").select("pair", on="transferred_on"),
+            visible(self.q, "write_offs", "written_off_on").filter(~pl.col("claim_kept").fill_null(True)).select("pair", on="written_off_on"),
+            visible(self.q, "restructurings", "agreed_on").filter(pl.col("principal_forgiven").fill_null(0) > 0).select("pair", on="agreed_on"),
+            self.allocation.payments.filter(pl.col("to_principal") > 0).select("pair", on="paid_on"),
+        ]
+        return pl.concat(days).join(pairs, on="pair", how="semi").group_by("pair").agg(ended_on=pl.col("on").max())
 
     def days(self) -> pl.DataFrame:
         """pair, days_past_due: by the oldest unpaid instalment, or a due date carried over from an earlier schedule."""
@@ -146,6 +164,17 @@ class _Worked:
             .join(carried, on="pair", how="left", maintain_order="left")
             .select("pair", days_past_due=pl.max_horizontal("days", "carried_days").fill_null(0))
         )
+
+
+def _begins(q: Question) -> pl.DataFrame:
+    """loan_id, bought_on: the day a loan of another lender was taken over; before it, nothing is owed to us."""
+    bought = q.portfolio.table("transfers").filter(pl.col("direction") == "in")
+    own = q.portfolio.table("disbursements").select("loan_id").unique()
+    return bought.join(own, on="loan_id", how="anti").group_by("loan_id").agg(bought_on=pl.col("transferred_on").min())
+
+
+def _begun() -> pl.Expr:
+    return pl.coalesce("bought_on", "disbursed_on") <= pl.col("as_of")
 
 
 def _cancelled(q: Question) -> pl.Expr:
@@ -232,6 +261,7 @@ def _assemble(s: _Worked) -> pl.DataFrame:
         "day_count",
         "accrual_stopped_on",
     )
+    frame = frame.join(_begins(q), on="loan_id", how="left", maintain_order="left").join(s.ended, on="pair", how="left", maintain_order="left")
     for block in (s.balance, _paid_so_far(s), _overdue(s), _schedule(s), _period(s)):
         frame = frame.join(block, on="pair", how="left", maintain_order="left")
     frame = frame.join(s.days(), on="pair", how="left", maintain_order="left")
@@ -295,8 +325,9 @@ def _schedule(s: _Worked) -> pl.DataFrame:
     left = pl.sum_horizontal([pl.col(c) - pl.col(f"{c}_paid") for c in INSTALMENT_COMPONENTS])
     due = pl.sum_horizontal(INSTALMENT_COMPONENTS)
     scheduled = s.final_items.filter("is_instalment")
-    future = (pl.col("due_on") > pl.col("as_of")) & (left > 0)
-    late_end = pl.when(left > 0).then("as_of").otherwise(pl.col("paid_off_on").fill_null(pl.col("due_on")))
+    scheduled = scheduled.join(s.ended, on="pair", how="left", maintain_order="left")
+    future = (pl.col("due_on") > pl.col("as_of")) & (left > 0) & pl.col("ended_on").is_null()
+    late_end = pl.when(left > 0).then(pl.min_horizontal("as_of", "ended_on")).otherwise(pl.col("paid_off_on").fill_null(pl.col("due_on")))
     late = pl.when(due > 0).then((late_end - pl.col("due_on")).dt.total_days()).fill_null(0)
     taken = s.unpaid.select("item", "taken_out")
     scheduled = scheduled.join(taken, on="item", how="left", maintain_order="left").with_columns(
@@ -362,14 +393,21 @@ def _interest(s: _Worked, frame: pl.DataFrame) -> pl.DataFrame:
         .group_by("pair")
         .agg(pl.col("due_on").max().alias("last_due"))
     )
-    base = frame.join(last_due, on="pair", how="left", maintain_order="left").select(
-        "pair",
-        "as_of",
-        "claim_principal",
-        accrues_from=pl.col("last_due").fill_null(pl.col("disbursed_on")),
-        stopped_on=pl.when(pl.col("accrual_stopped_on") <= pl.col("as_of")).then("accrual_stopped_on"),
-        day_count=pl.col("day_count").fill_null(DEFAULT_DAY_COUNT),
-        interest=pl.col("finance_kind") == "interest",
+    whole = visible(q, "write_offs", "written_off_on").group_by("pair").agg(written_off_on=pl.col("written_off_on").max())
+    gone = (pl.col("written_off_principal") > 0) & (pl.col("on_book_principal") == 0)
+    base = (
+        frame.join(last_due, on="pair", how="left", maintain_order="left")
+        .join(whole, on="pair", how="left", maintain_order="left")
+        .select(
+            "pair",
+            # A whole write-off ends accrual: what is earned from then on is recovered or not, never booked.
+            pl.when(gone).then(pl.min_horizontal("as_of", "written_off_on")).otherwise("as_of").alias("as_of"),
+            "claim_principal",
+            accrues_from=pl.col("last_due").fill_null(pl.col("disbursed_on")),
+            stopped_on=pl.when(pl.col("accrual_stopped_on") <= pl.col("as_of")).then("accrual_stopped_on"),
+            day_count=pl.col("day_count").fill_null(DEFAULT_DAY_COUNT),
+            interest=pl.col("finance_kind") == "interest",
+        )
     )
     paid = s.allocation.payments.filter(pl.col("to_principal") != 0).select("pair", on="paid_on", delta=-pl.col("to_principal"))
     out = s.paid_out.select("pair", on="paid_on", delta="amount")
@@ -398,7 +436,7 @@ def _interest(s: _Worked, frame: pl.DataFrame) -> pl.DataFrame:
 
 def _with_status(q: Question, frame: pl.DataFrame) -> pl.DataFrame:
     """Status follows from what happened; loans.status only says cancelled."""
-    started = pl.col("disbursed_on") <= pl.col("as_of")
+    started = _begun()
     owed = (pl.col("claim_principal") > 0) | (pl.col("overdue_amount") > 0)
     status = (
         pl.when(_cancelled(q))
@@ -418,7 +456,10 @@ def _with_status(q: Question, frame: pl.DataFrame) -> pl.DataFrame:
     ended = pl.col("worked_status") == "settled"
     return (
         frame.with_columns(
-            settled_on=pl.when(ended).then(pl.col("last_paid_on").fill_null(said).fill_null(pl.col("as_of"))),
+            settled_on=pl.when(ended)
+            .then(pl.coalesce("ended_on", "last_paid_on", said, "as_of"))
+            .when((pl.col("worked_status") == "written_off") & (pl.col("claim_principal") == 0))
+            .then("ended_on"),
             given_status="status",
         )
         .drop("status")

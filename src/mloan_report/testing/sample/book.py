@@ -61,6 +61,7 @@ STORIES = (
     "interest_only",
     "current",
     "settled_now",
+    "line",
 )
 """One after another over the loans: in 150 loans each happens at least three times."""
 
@@ -291,6 +292,7 @@ class _Maker:
                 old_value="Old street 1",
                 new_value=row["address"],
                 reference=f"EV-{number}",
+                loan_id=f"L{number:06d}",
             )
         if number % 5 == 0:
             withdrawn = self.as_of if number % 50 == 0 else None
@@ -323,9 +325,9 @@ class _Maker:
         amount = rng.randint(5, 60) * 1000 * self.country.scale // 10 * 10 * 100 // 10
         _Story(self, number, story, borrower, loan_id, amount).tell()
 
-    def guarantor(self) -> str:
+    def guarantor(self, story: str = "") -> str:
         self.parties += 1
-        return self.person(80_000_000 + self.parties, "parties")
+        return self.person(80_000_000 + self.parties, "parties", story)
 
 
 @dataclass
@@ -352,7 +354,8 @@ class _Story:
         if outcome is not None:
             status, status_on, reason = outcome
         self._loan_row(disbursed, dues, rate, method, status, status_on, reason)
-        self._instalments(dues, rows)
+        if rows:
+            self._instalments(dues, rows)
         for i, (on, principal, interest, kind) in enumerate(payments, start=1):
             self._repayment(i, on, principal, interest, kind)
         if self.story not in ("drawdowns",) and self.number % 4 == 0:
@@ -360,6 +363,41 @@ class _Story:
         self._application(disbursed)
         if self.number % 6 == 0:
             self._charge(disbursed)
+        self._given(disbursed)
+
+    def _given(self, disbursed: date) -> None:
+        """The lender's own figures of new loans, a declined application, a reversed draw, a rating of a late loan."""
+        add, as_of = self.maker.book.add, self.maker.as_of
+        if self.story == "new":
+            whole = _money(self.principal)
+            none = dict.fromkeys(("overdue_principal", "overdue_interest", "overdue_amount"), "0.00")
+            add("positions", loan_id=self.loan_id, as_of=as_of, claim_principal=whole, on_book_principal=whole, days_past_due=0, **none)
+            add(
+                "applications",
+                application_id=f"N{self.number:06d}",
+                borrower_id=self.borrower,
+                applied_on=disbursed - timedelta(days=90),
+                currency_code=self.maker.country.currency,
+                decision="declined",
+                decided_on=disbursed - timedelta(days=85),
+                decline_reasons="income",
+            )
+        if self.story == "late_120":
+            sv = self.maker.country.code == "SV"
+            since = as_of - timedelta(days=20)
+            add(
+                "classifications",
+                loan_id=self.loan_id,
+                regime=self.maker.country.regime,
+                as_of=since,
+                known_at=since,
+                category="C2" if sv else "3",
+                reasons="own review",
+                since_on=since,
+                npa_since_on=since,
+                provision="0.00",
+                source="auditor",
+            )
 
     def _shape(self) -> tuple[int, date, int | None]:
         """Term in months, day of disbursement, and how many days past due the loan is to be (None: pays on time)."""
@@ -466,6 +504,45 @@ class _Story:
     def _enterprise_late(self, disbursed: date, *rest: object) -> None:
         self._enterprise(disbursed)
 
+    def _line(self, disbursed: date, dues: list[date], rows: list[tuple[int, int]], payments: list[tuple[date, int, int, str]], rate: Decimal) -> None:
+        """A revolving line: statements take the place of instalments; every minimum was paid."""
+        del rows[:]
+        del payments[:]
+        add, line = self.maker.book.add, f"F{self.number:06d}"
+        add(
+            "facilities",
+            facility_id=line,
+            borrower_id=self.borrower,
+            kind="revolving",
+            limit_amount=_money(self.principal * 2),
+            currency_code=self.maker.country.currency,
+            from_on=disbursed,
+            booked_on=disbursed,
+        )
+        closed = f"G{self.number:06d}"
+        add(
+            "facilities",
+            facility_id=closed,
+            borrower_id=self.borrower,
+            kind="revolving",
+            limit_amount=_money(self.principal),
+            currency_code=self.maker.country.currency,
+            from_on=disbursed,
+            cancelled_on=add_months(disbursed, 1),
+            booked_on=disbursed,
+            shares_limit_with=line,
+        )
+        balance = self.principal
+        for i in range(1, 4):
+            bill = add_months(disbursed.replace(day=1), i)
+            due = bill + timedelta(days=19)
+            if due > self.maker.as_of:
+                break
+            minimum = balance // 10
+            add("statements", facility_id=line, statement_on=bill, due_on=due, closing_balance=_money(balance), minimum_due=_money(minimum), booked_on=bill)
+            payments.append((due, minimum, 0, "scheduled"))
+            balance -= minimum
+
     def _extended(self, disbursed: date, dues: list[date], rows: list[tuple[int, int]], payments: list[tuple[date, int, int, str]], rate: Decimal) -> None:
         self._new_version("extended", "term", disbursed, dues, rows, payments, rate, extra=3, difficulty=False)
 
@@ -495,7 +572,6 @@ class _Story:
     ) -> tuple[str, date, str | None]:
         on = add_months(self.maker.as_of, -2)
         left = self.principal - sum(p[1] for p in payments)
-        undone = None
         if self.number % 2 == 0:
             self.maker.book.add(
                 "write_offs",
@@ -519,7 +595,7 @@ class _Story:
             interest="0.00",
             fees="0.00",
             claim_kept="true",
-            reversed_on=undone,
+            reversed_on=None,
         )
         return "written_off", on, "loss"
 
@@ -579,6 +655,9 @@ class _Story:
     def _drawdowns(self, disbursed: date, *_: object) -> None:
         half = self.principal // 2
         self._disbursement(1, disbursed, half)
+        wrong = {"loan_id": self.loan_id, "paid_on": disbursed, "booked_on": disbursed, "amount": _money(half), "payee_kind": "borrower"}
+        self.maker.book.add("disbursements", disbursement_id=f"D{self.number:06d}-8", **wrong)
+        self.maker.book.add("disbursements", disbursement_id=f"D{self.number:06d}-9", reverses_id=f"D{self.number:06d}-8", **wrong)
         self._disbursement(2, disbursed + timedelta(days=10), self.principal - half)
 
     def _sold(
@@ -588,7 +667,7 @@ class _Story:
         on = self.maker.as_of - timedelta(days=3)
         del payments[sum(1 for p in payments if p[0] <= on) :]
         left = self.principal - sum(p[1] for p in payments)
-        buyer = self.maker.guarantor()
+        buyer = self.maker.guarantor("enterprise")
         self.maker.book.add(
             "transfers",
             transfer_id=f"T{self.number:06d}",
@@ -654,7 +733,7 @@ class _Story:
                 effective_on=day,
                 booked_on=day,
                 reason=why,
-                carried_oldest_due_on=None,
+                carried_oldest_due_on=dues[keep - 1] if version == 2 and not difficulty else None,
                 carried_arrears_principal="0.00" if version == 2 else None,
                 carried_arrears_interest="0.00" if version == 2 else None,
             )
@@ -680,14 +759,14 @@ class _Story:
             booked_on=on,
             kind=kind,
             financial_difficulty="true" if difficulty else "false",
-            old_loan_ids=None,
+            old_loan_ids=self.loan_id if difficulty else None,
             days_past_due_before=0,
             category_before="2" if self.maker.country.code == "CN" else "A2",
             principal_forgiven="0.00",
             interest_forgiven="0.00",
             arrears_capitalised="0.00",
             probation_until=add_months(on, 12) if difficulty else None,
-            cured_on=None,
+            cured_on=None if difficulty else on,
         )
 
     # Rows
@@ -714,7 +793,7 @@ class _Story:
             loan_id=self.loan_id,
             borrower_id=self.borrower,
             contract_no=f"CR-{disbursed.year}-{self.number:06d}",
-            facility_id=f"F{self.number:06d}" if self.story == "revolving" else None,
+            facility_id=f"F{self.number:06d}" if self.story in ("revolving", "line") else None,
             application_id=f"A{self.number:06d}",
             product=product,
             product_code="MC12",
@@ -748,7 +827,7 @@ class _Story:
             channel=("branch", "online", "partner")[self.number % 3],
             branch_id=f"BR{1 + self.number % 2:02d}",
             officer_id=f"O{self.number % 12:02d}",
-            previous_loan_id=None,
+            previous_loan_id=f"L{self.number - 1:06d}" if self.story == "refinanced" else None,
             loan_cycle=1 + self.number % 4,
             payroll_deduction="false",
             pledged_to="BANDESAL" if sv and self.number % 23 == 0 else None,
@@ -888,7 +967,7 @@ class _Story:
             from_on=disbursed,
             booked_on=disbursed,
             contract_no=f"G-{self.number:06d}",
-            released_on=None,
+            released_on=add_months(self.maker.as_of, 14) if self.number % 2 else None,
         )
 
     def _pledge(self, kind: str, disbursed: date) -> None:
