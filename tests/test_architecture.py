@@ -37,7 +37,12 @@ def test_importing_the_package_loads_nothing_heavy() -> None:
 
 
 def test_no_float_stands_in_the_sources() -> None:
-    found = [f"{p.relative_to(SRC)}:{n.lineno}" for p in SRC.rglob("*.py") for n in ast.walk(ast.parse(p.read_text(encoding="utf-8"))) if isinstance(n, ast.Constant) and isinstance(n.value, float)]
+    found = [
+        f"{p.relative_to(SRC)}:{n.lineno}"
+        for p in SRC.rglob("*.py")
+        for n in ast.walk(ast.parse(p.read_text(encoding="utf-8")))
+        if isinstance(n, ast.Constant) and isinstance(n.value, float)
+    ]
     assert found == []
 
 

@@ -33,10 +33,10 @@ _PUBLIC = {
 __all__ = ["__version__", *sorted(_PUBLIC)]
 
 if TYPE_CHECKING:
-    from mloan_report.filing.build import build as build
+    from mloan_report.filing.building import build as build
     from mloan_report.filing.checking import check_files as check_files
-    from mloan_report.filing.gaps import gaps as gaps
-    from mloan_report.filing.scope import scope as scope
+    from mloan_report.filing.gap_report import gaps as gaps
+    from mloan_report.filing.scoping import scope as scope
     from mloan_report.filing.validation import validate as validate
     from mloan_report.identity import check_number as check_number
     from mloan_report.measures.classify import classify as classify

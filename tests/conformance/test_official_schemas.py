@@ -96,12 +96,28 @@ def mutations(f: LayoutField) -> dict[str, Any]:
         out["too long"] = text("1" * (f.length + 1))
         out["just long enough"] = text("1" * f.length)
     if f.is_number:
-        out |= {"bad decimal": text("1.234"), "comma": text("1,5"), "word": text("abc"), "negative": text("-1"), "large": text("9" * 20), "40000": text("40000"), "32": text("32"), "exponent": text("1e3"), "plus": text("+1")}
+        out |= {
+            "bad decimal": text("1.234"),
+            "comma": text("1,5"),
+            "word": text("abc"),
+            "negative": text("-1"),
+            "large": text("9" * 20),
+            "40000": text("40000"),
+            "32": text("32"),
+            "exponent": text("1e3"),
+            "plus": text("+1"),
+        }
         if f.scale and f.length:
             out["most digits"] = text("9" * (f.length - f.scale) + "." + "9" * f.scale)
             out["a digit more"] = text("9" * (f.length - f.scale + 1) + "." + "9" * f.scale)
     if f.type == "date":
-        out |= {"day first": text("31-01-2020"), "no such day": text("2020-02-30"), "before 1800": text("1799-12-31"), "1850": text("1850-01-01"), "with time": text("2020-01-31T00:00:00")}
+        out |= {
+            "day first": text("31-01-2020"),
+            "no such day": text("2020-02-30"),
+            "before 1800": text("1799-12-31"),
+            "1850": text("1850-01-01"),
+            "with time": text("2020-01-31T00:00:00"),
+        }
     return out
 
 

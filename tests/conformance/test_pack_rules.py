@@ -5,7 +5,8 @@ pack's ``examples/bad.csv`` spoils one record (or one file); rows of one ``group
 
 ``index`` picks the record: empty for the first that no row of the group has taken, else conditions joined by ``;``
 (``field=text``, ``field!=text``, ``has:Segment``, ``no:Segment``; an empty text is a nil, empty or absent element).
-``field`` and ``value`` may hold several parts joined by ``|``; the value ``@empty`` is the empty element, ``@nil`` a nil one.
+``field`` and ``value`` may hold several parts joined by ``|``; the value ``@empty`` is the empty element, ``@nil`` a nil one,
+``@blank`` blanks of both widths, ``@own`` the identity number of the record itself, ``@debtor`` the debtor of its reference.
 ``note`` names the other codes that the same mutation must raise at the record (``also: A, B;``) and at other records or files
 (``brings: C;``), and says after ``xfail:`` what is not so yet.
 """
@@ -16,7 +17,7 @@ import copy
 import csv
 import re
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -367,8 +368,10 @@ CN_PERSON: dict[str, object] = {
     "RedncInfSgmt": {"ResiStatus": "5", "ResiAddr": "示例路1号", "ResiPc": "100010", "ResiDist": "110105", "HomeTel": "", "ResiInfoUpDate": "2022-01-12"},
     "MlgInfSgmt": {"MailAddr": "示例路1号", "MailPc": "100010", "MailDist": "110105", "MlgInfoUpDate": "2022-01-12"},
     "IncInfSgmt": {"AnnlInc": "90000", "TaxIncome": "64000", "IncInfoUpDate": "2022-01-12"},
-    "IDSgmt": {"IDNm": "2", "IDRec": [{"Alias": "赵红", "OthIDType": "2", "OthIDNum": "E10000001"}, {"Alias": "赵红", "OthIDType": "2", "OthIDNum": "E10000002"}],
-               "IDInfoUpDate": "2022-01-12"},
+    "IDSgmt": {
+        "IDNm": "2", "IDInfoUpDate": "2022-01-12",
+        "IDRec": [{"Alias": "赵红", "OthIDType": "2", "OthIDNum": "E10000001"}, {"Alias": "赵红", "OthIDType": "2", "OthIDNum": "E10000002"}],
+    },
 }
 
 
@@ -499,7 +502,7 @@ def _add_segment(file: File, record: etree._Element, row: Row) -> None:
 
 
 def _replace_segment(file: File, record: etree._Element, row: Row) -> None:
-    """Sets (field=value) after leaving out the segments before ``>``: ``C>RptDateCode``."""
+    """Leaves out the segments before ``>`` (``A+B>field``) and sets the fields after it."""
     gone, _, names = row.field.partition(">")
     for name in gone.split("+"):
         found = element(record, name)
@@ -554,8 +557,9 @@ def _same_groups(file: File, record: etree._Element, row: Row) -> None:
 
 
 ON_ELEMENTS: dict[str, Callable[[File, etree._Element, Row], None]] = {
-    "set": _set, "nil": _nil, "remove": _remove, "remove_segment": _remove, "twice": _twice, "add": _add, "add_segment": _add_segment, "replace": _replace_segment,
-    "nil_content": _nil_content, "attribute": _attribute, "tail": _tail, "empty_segment": _empty_segment, "move_before": _swap, "same_groups": _same_groups,
+    "set": _set, "nil": _nil, "remove": _remove, "remove_segment": _remove, "twice": _twice, "add": _add, "add_segment": _add_segment,
+    "replace": _replace_segment, "nil_content": _nil_content, "attribute": _attribute, "tail": _tail,
+    "empty_segment": _empty_segment, "move_before": _swap, "same_groups": _same_groups,
 }
 
 
@@ -664,8 +668,8 @@ class Bench:
 
 
 @pytest.fixture(scope="session")
-def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
-    yield Bench(tmp_path_factory.mktemp("pack_rules"))
+def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
+    return Bench(tmp_path_factory.mktemp("pack_rules"))
 
 
 def here(f: Finding, place: tuple[str, int | None], row: Row) -> bool:

@@ -25,15 +25,32 @@ from mloan_report.position import work_out
 from mloan_report.position.loan_view import loan_view
 
 DAY = date(2026, 10, 31)
-PRODUCTS = {"consumo": "personal_consumption", "vivienda": "housing", "empresas incl. micro": "personal_business", "small enterprise <=CNY 5m": "working_capital"}
+PRODUCTS = {
+    "consumo": "personal_consumption",
+    "vivienda": "housing",
+    "empresas incl. micro": "personal_business",
+    "small enterprise <=CNY 5m": "working_capital",
+}
 
 
 def one_loan(days: int, product: str = "personal_consumption", mode: str = "unsecured", **extra: Any) -> tuple[pl.DataFrame, Portfolio]:
     due = date.fromordinal(DAY.toordinal() - days)
     portfolio = book(
         {
-            "loans": [{"principal": "1000.00", "disbursed_on": date(2023, 1, 1), "matures_on": due, "finance_kind": "flat_fee", "product": product, "guarantee_mode": mode, "currency_code": "CNY", **extra}],
-            "instalments": [{"number": 1, "due_on": due, "principal_due": "1000.00", "interest_due": "0"}], "repayments": [],
+            "loans": [
+                {
+                    "principal": "1000.00",
+                    "disbursed_on": date(2023, 1, 1),
+                    "matures_on": due,
+                    "finance_kind": "flat_fee",
+                    "product": product,
+                    "guarantee_mode": mode,
+                    "currency_code": "CNY",
+                    **extra,
+                }
+            ],
+            "instalments": [{"number": 1, "due_on": due, "principal_due": "1000.00", "interest_due": "0"}],
+            "repayments": [],
         }
     )
     return loan_view(portfolio, work_out(portfolio, DAY)), portfolio
@@ -72,7 +89,10 @@ def test_a_category_never_improves_as_days_grow(days: int, more: int, regime_id:
 def test_bands_rates_and_certainty_are_those_of_the_fact_table(shared: Path) -> None:
     with (shared / "measures" / "regimes.csv").open(encoding="utf-8", newline="") as stream:
         facts = [r for r in csv.DictReader(stream) if r["regime_id"] in regimes()]
-    ours = {(r.id, s.name, x.name, b.code, str(b.start), "" if b.end is None else str(b.end), "" if b.provision_pct is None else str(b.provision_pct), s.certainty) for r, s, x, b in edges()}
+    ours = {
+        (r.id, s.name, x.name, b.code, str(b.start), "" if b.end is None else str(b.end), "" if b.provision_pct is None else str(b.provision_pct), s.certainty)
+        for r, s, x, b in edges()
+    }
     theirs = {(f["regime_id"], f["segment"], f["security"], f["code"], f["dpd_min"], f["dpd_max"], f["provision_pct"], f["certainty"]) for f in facts}
     assert ours == theirs
     for f in facts:
@@ -113,7 +133,9 @@ def broken(change: str) -> dict[str, Any]:
     return data
 
 
-@pytest.mark.parametrize("change", ["gap", "overlap", "open end missing", "unknown category", "certainty", "modes twice", "source", "effective_from", "segment"])
+@pytest.mark.parametrize(
+    "change", ["gap", "overlap", "open end missing", "unknown category", "certainty", "modes twice", "source", "effective_from", "segment"]
+)
 def test_loading_refuses(change: str) -> None:
     with pytest.raises(RefusedRegime):
         parse_regime(broken(change), "test.toml")
@@ -151,7 +173,12 @@ def test_a_ratio_at_the_bound_of_amounts_is_exact() -> None:
     """10^15 - 1 minor units in a loan: squares and sums of 128 bits, no wrap-around."""
     view, portfolio = one_loan(31)
     big = 10**15 - 1
-    wide = pl.concat([view.with_columns(pl.lit(big).alias("own_on_book_principal"), loan_id=pl.lit(f"L{i}"), borrower_id=pl.lit(f"B{i}"), currency_code=pl.lit("USD")) for i in range(4)])
+    wide = pl.concat(
+        [
+            view.with_columns(pl.lit(big).alias("own_on_book_principal"), loan_id=pl.lit(f"L{i}"), borrower_id=pl.lit(f"B{i}"), currency_code=pl.lit("USD"))
+            for i in range(4)
+        ]
+    )
     values = {r.ratio.id: r for r in ratios(wide, portfolio, DAY)}
     assert values["hhi_borrower"].value == Decimal("0.25")
     assert values["par_30"].numerator == Decimal(4 * big) / 100

@@ -65,15 +65,27 @@ def us_day(text: str) -> date:
 
 def us_frames(rows: list[dict[str, str]]) -> dict[str, pl.DataFrame]:
     loans = [
-        {"loan_id": r["Loan_ID"], "borrower_id": r["Loan_ID"], "product": "personal_consumption", "currency_code": "USD", "principal": r["Principal"],
-         "disbursed_on": us_day(r["effective_date"]), "matures_on": us_day(r["due_date"]), "finance_kind": "flat_fee", "repayment_method": "bullet",
-         "repayment_frequency": "at_maturity", "guarantee_mode": "unsecured", "status": "active"}
+        {
+            "loan_id": r["Loan_ID"],
+            "borrower_id": r["Loan_ID"],
+            "product": "personal_consumption",
+            "currency_code": "USD",
+            "principal": r["Principal"],
+            "disbursed_on": us_day(r["effective_date"]),
+            "matures_on": us_day(r["due_date"]),
+            "finance_kind": "flat_fee",
+            "repayment_method": "bullet",
+            "repayment_frequency": "at_maturity",
+            "guarantee_mode": "unsecured",
+            "status": "active",
+        }
         for r in rows
     ]
     due = [{"loan_id": r["Loan_ID"], "number": 1, "due_on": us_day(r["due_date"]), "principal_due": r["Principal"], "interest_due": "0"} for r in rows]
     paid = [
         {"repayment_id": r["Loan_ID"], "loan_id": r["Loan_ID"], "paid_on": us_day(r["paid_off_time"]), "amount": r["Principal"], "kind": "scheduled"}
-        for r in rows if r["paid_off_time"]
+        for r in rows
+        if r["paid_off_time"]
     ]
     people = [{"borrower_id": r["Loan_ID"], "kind": "natural_person", "name": r["Loan_ID"]} for r in rows]
     return {"loans": pl.DataFrame(loans), "instalments": pl.DataFrame(due), "repayments": pl.DataFrame(paid), "borrowers": pl.DataFrame(people)}

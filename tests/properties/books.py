@@ -32,8 +32,19 @@ def stories(draw: st.DrawFn, *, kinds: tuple[str, ...] = KINDS, events: bool = T
     rows = plan(principal, draw(st.sampled_from([Decimal(x) for x in ("0", "12", "24.5")])), count, method)
     dues = due_dates(START.replace(month=2), count)
     tables: dict[str, list[dict[str, Any]]] = {
-        "loans": [{"principal": money(principal), "disbursed_on": START, "matures_on": dues[-1], "finance_kind": "interest", "annual_rate_pct": "12", "day_count": "ACT/360"}],
-        "instalments": [{"number": i, "due_on": d, "principal_due": money(p), "interest_due": money(n)} for i, (d, (p, n)) in enumerate(zip(dues, rows, strict=True), 1)],
+        "loans": [
+            {
+                "principal": money(principal),
+                "disbursed_on": START,
+                "matures_on": dues[-1],
+                "finance_kind": "interest",
+                "annual_rate_pct": "12",
+                "day_count": "ACT/360",
+            }
+        ],
+        "instalments": [
+            {"number": i, "due_on": d, "principal_due": money(p), "interest_due": money(n)} for i, (d, (p, n)) in enumerate(zip(dues, rows, strict=True), 1)
+        ],
         "repayments": [],
     }
     for i in range(draw(st.integers(0, 7))):
@@ -41,7 +52,10 @@ def stories(draw: st.DrawFn, *, kinds: tuple[str, ...] = KINDS, events: bool = T
         parts_given = draw(st.booleans()) if split is None else split
         amounts = [draw(st.integers(0, principal // 2)), draw(st.integers(0, principal // 20))]
         row: dict[str, Any] = {
-            "repayment_id": f"R{i}", "paid_on": on, "booked_on": on + timedelta(days=draw(st.sampled_from((0, 0, 0, 3, 40)))), "kind": draw(st.sampled_from(kinds)),
+            "repayment_id": f"R{i}",
+            "paid_on": on,
+            "booked_on": on + timedelta(days=draw(st.sampled_from((0, 0, 0, 3, 40)))),
+            "kind": draw(st.sampled_from(kinds)),
             "amount": money(sum(amounts)),
         }
         if parts_given:
@@ -59,19 +73,45 @@ def _add_events(draw: st.DrawFn, tables: dict[str, list[dict[str, Any]]], princi
         tables["repayments"].append({**undone, "repayment_id": "RX", "paid_on": on, "booked_on": on, "kind": "reversal", "reverses_id": undone["repayment_id"]})
     if draw(st.integers(0, 3)) == 0:
         on = draw(day())
-        tables["write_offs"] = [{"number": 1, "written_off_on": on, "principal": money(draw(st.integers(0, principal))), "claim_kept": draw(st.sampled_from(("true", "false")))}]
-    if draw(st.integers(0, 3)) == 0:
-        on = draw(day())
-        tables["transfers"] = [
-            {"transfer_id": "T1", "direction": "out", "transferred_on": on, "counterparty_kind": "other", "share_pct": "100", "principal": money(draw(st.integers(0, principal))),
-             "derecognised": draw(st.sampled_from(("true", "false"))), "servicing_kept": draw(st.sampled_from(("true", "false")))}
+        tables["write_offs"] = [
+            {"number": 1, "written_off_on": on, "principal": money(draw(st.integers(0, principal))), "claim_kept": draw(st.sampled_from(("true", "false")))}
         ]
     if draw(st.integers(0, 3)) == 0:
         on = draw(day())
-        tables["restructurings"] = [{"number": 1, "agreed_on": on, "kind": "forgiveness", "financial_difficulty": "true", "principal_forgiven": money(draw(st.integers(0, principal // 3)))}]
+        tables["transfers"] = [
+            {
+                "transfer_id": "T1",
+                "direction": "out",
+                "transferred_on": on,
+                "counterparty_kind": "other",
+                "share_pct": "100",
+                "principal": money(draw(st.integers(0, principal))),
+                "derecognised": draw(st.sampled_from(("true", "false"))),
+                "servicing_kept": draw(st.sampled_from(("true", "false"))),
+            }
+        ]
     if draw(st.integers(0, 3)) == 0:
         on = draw(day())
-        tables["payment_holidays"] = [{"from_on": on, "to_on": on + timedelta(days=30), "defers": "both", "interest": "accrues", "days_past_due": draw(st.sampled_from(("frozen", "counted")))}]
+        tables["restructurings"] = [
+            {
+                "number": 1,
+                "agreed_on": on,
+                "kind": "forgiveness",
+                "financial_difficulty": "true",
+                "principal_forgiven": money(draw(st.integers(0, principal // 3))),
+            }
+        ]
+    if draw(st.integers(0, 3)) == 0:
+        on = draw(day())
+        tables["payment_holidays"] = [
+            {
+                "from_on": on,
+                "to_on": on + timedelta(days=30),
+                "defers": "both",
+                "interest": "accrues",
+                "days_past_due": draw(st.sampled_from(("frozen", "counted"))),
+            }
+        ]
     if draw(st.integers(0, 3)) == 0:
         tables["charges"] = [{"charge_id": "X1", "kind": "late_penalty", "payee": "lender", "assessed_on": draw(day()), "amount": "25.00"}]
 
@@ -84,7 +124,14 @@ def money(minor: int) -> str:
 
 def book(tables: dict[str, list[dict[str, Any]]], policy: dict[str, Any] | None = None, loan_id: str = "L1") -> Portfolio:
     """A portfolio of one loan from its story."""
-    base = {"product": "personal_consumption", "repayment_method": "irregular", "repayment_frequency": "monthly", "guarantee_mode": "unsecured", "status": "active", "currency_code": "USD"}
+    base = {
+        "product": "personal_consumption",
+        "repayment_method": "irregular",
+        "repayment_frequency": "monthly",
+        "guarantee_mode": "unsecured",
+        "status": "active",
+        "currency_code": "USD",
+    }
     institution = {"name": "P", "country": "SV", "currency_code": "USD", "policies": [{"from_on": date(2000, 1, 1), **policy}] if policy else []}
     filled = {"borrowers": [{"borrower_id": "B1", "kind": "natural_person", "name": "X"}], **tables}
     raw = {}
@@ -92,5 +139,5 @@ def book(tables: dict[str, list[dict[str, Any]]], policy: dict[str, Any] | None 
         model = table_models()[name]
         full = [{**({"loan_id": loan_id} if name != "borrowers" else {}), **({"borrower_id": "B1", **base} if name == "loans" else {}), **row} for row in rows]
         columns = list(dict.fromkeys([*(c for c in fields_of(model) if fields_of(model)[c].required), *(c for r in full for c in r)]))
-        raw[name] = pl.DataFrame({c: [None if r.get(c) is None else str(r[c]) for r in full] for c in columns}, schema={c: pl.String for c in columns})
+        raw[name] = pl.DataFrame({c: [None if r.get(c) is None else str(r[c]) for r in full] for c in columns}, schema=dict.fromkeys(columns, pl.String))
     return build_portfolio(Institution.model_validate(institution), raw, files={})

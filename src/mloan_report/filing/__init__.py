@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from mloan_report.filing.build import BuildResult, build
+from mloan_report.filing.building import BuildResult, build
 from mloan_report.filing.checking import CheckResult, check_files
-from mloan_report.filing.gaps import GapReport, gaps
-from mloan_report.filing.scope import scope
+from mloan_report.filing.gap_report import GapReport, gaps
+from mloan_report.filing.scoping import scope
 from mloan_report.filing.validation import validate
 
 __all__ = ["BuildResult", "CheckResult", "GapReport", "build", "check_files", "gaps", "scope", "validate"]

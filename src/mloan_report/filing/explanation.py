@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mloan_report.checks import all_rules
-from mloan_report.filing.build import NOTHING
+from mloan_report.filing.building import NOTHING
 from mloan_report.filing.manifest import UNEQUAL, UNRECONCILED
 from mloan_report.filing.verification import DIFFERENT
 from mloan_report.measures import provision_tables, ratio_definitions, regimes

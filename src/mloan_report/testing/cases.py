@@ -15,7 +15,7 @@ from typing import Any
 
 import polars as pl
 
-from mloan_report.filing.build import request_for
+from mloan_report.filing.building import request_for
 from mloan_report.filing.making import make_filing
 from mloan_report.filing.validation import validate
 from mloan_report.measures import classify, provision_tables, ratios, regimes

@@ -358,7 +358,7 @@ class _Story:
             self._instalments(dues, rows)
         for i, (on, principal, interest, kind) in enumerate(payments, start=1):
             self._repayment(i, on, principal, interest, kind)
-        if self.story not in ("drawdowns",) and self.number % 4 == 0:
+        if self.story not in ("drawdowns", "refinanced", "line") and self.number % 4 == 0:
             self._disbursement(1, disbursed, self.principal)
         self._application(disbursed)
         if self.number % 6 == 0:
@@ -937,7 +937,7 @@ class _Story:
             withheld_at_disbursement="true",
             in_annual_rate="true",
         )
-        if self.number % 12 == 0:
+        if self.number % 12 == 0 and disbursed + timedelta(days=45) <= self.maker.as_of:
             self.maker.book.add(
                 "charges",
                 charge_id=f"Y{self.number:06d}",

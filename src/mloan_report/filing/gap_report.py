@@ -11,7 +11,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
-from mloan_report.filing.build import request_for
+from mloan_report.filing.building import request_for
 from mloan_report.filing.making import make_filing
 from mloan_report.layout import LayoutField, RecordSet
 from mloan_report.layout.records import ABSENT, VALUE

@@ -7,7 +7,7 @@ from datetime import date
 
 import polars as pl
 
-from mloan_report.filing.build import request_for
+from mloan_report.filing.building import request_for
 from mloan_report.filing.making import prepare
 from mloan_report.packs import Pack
 from mloan_report.portfolio import Portfolio

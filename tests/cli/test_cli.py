@@ -1,0 +1,215 @@
+"""The command line: exit statuses, one-line errors, help that teaches, JSON that machines read."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from decimal import Decimal
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from mloan_report.cli.app import command_names
+from mloan_report.cli.main import main
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Run:
+    def call(*arguments: object) -> tuple[int, str, str]:
+        status = main([str(a) for a in arguments])
+        out = capsys.readouterr()
+        return status, out.out, out.err
+
+    return call
+
+
+@pytest.fixture(scope="module")
+def sv(root: Path) -> Path:
+    return root / "docs" / "examples" / "sv"
+
+
+def test_version_is_quick_and_loads_nothing(run: Run) -> None:
+    assert run("--version") == (0, "mloan-report 0.1.0\n", "")
+    code = "import sys; from mloan_report.cli.main import main; main(['--version']); print([m for m in ('polars', 'pydantic', 'lxml', 'xmlschema', 'typer') if m in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.endswith("[]\n")
+
+
+@pytest.mark.parametrize("name", command_names())
+def test_every_command_has_help_with_an_example(run: Run, name: str) -> None:
+    status, out, _ = run(name, "--help")
+    assert status == 0
+    assert f"mloan-report {name}" in " ".join(out.split())
+
+
+def test_formats_lists_the_packs(run: Run) -> None:
+    status, out, _ = run("formats", "--json")
+    assert status == 0
+    rows = {r["id"]: r for r in json.loads(out)}
+    assert set(rows) >= {"cn_pbc_credit", "sv_ssf_ctri"}
+    assert set(rows["sv_ssf_ctri"]) == {"id", "country", "regulator", "title", "layout", "versions", "certainty", "status"}
+
+
+def test_the_whole_walk_exits_zero(run: Run, tmp_path: Path) -> None:
+    book, out = tmp_path / "book", tmp_path / "filing"
+    assert run("sample", "--loans", 47, "--country", "CN", "--seed", 7, "--out", book)[0] == 0
+    assert run("validate", book)[0] == 0
+    assert run("gaps", "cn_pbc_credit", book)[0] == 0
+    assert run("scope", "cn_pbc_credit", book, "--as-of", "2026-10-31")[0] == 0
+    status, text, err = run("build", "cn_pbc_credit", book, "--as-of", "2026-10-31", "--out", out)
+    assert (status, err) == (0, "")
+    assert "records in 2 files" in text
+    assert run("check", out)[0] == 0
+    assert run("build", "cn_pbc_credit", book, "--as-of", "2026-10-31", "--out", out)[0] == 2
+    assert run("build", "cn_pbc_credit", book, "--as-of", "2026-10-31", "--out", out, "--replace")[0] == 0
+
+
+def test_both_forms_of_a_sample_hold_the_same_data(run: Run, tmp_path: Path) -> None:
+    from mloan_report.portfolio import read_portfolio
+
+    for form in ("csv", "parquet"):
+        assert run("sample", "--loans", 47, "--country", "SV", "--seed", 2, "--out", tmp_path / form, "--format", form)[0] == 0
+    a, b = read_portfolio(tmp_path / "csv"), read_portfolio(tmp_path / "parquet")
+    assert set(a.tables) == set(b.tables)
+    assert all(a.table(t).drop("_row").equals(b.table(t).drop("_row")) for t in a.tables)
+
+
+def test_faults_are_found_and_the_exit_status_shows_it(run: Run, tmp_path: Path) -> None:
+    book = tmp_path / "book"
+    run("sample", "--loans", 47, "--country", "SV", "--seed", 1, "--out", book, "--faults")
+    status, out, _ = run("validate", book, "--output", "json")
+    assert status == 1
+    found = {(f["code"], f["table"]) for f in json.loads(out)}
+    for fault in json.loads((book / "faults.json").read_text(encoding="utf-8")):
+        assert (fault["code"], fault["table"]) in found, fault
+    status, out, err = run("build", "sv_ssf_ctri", book, "--as-of", "2026-10-31", "--out", tmp_path / "f")
+    assert status == 1
+    assert "nothing was written" in err
+    status, _, err = run("build", "sv_ssf_ctri", book, "--as-of", "2026-10-31", "--out", tmp_path / "f", "--quarantine")
+    assert status == 0
+    assert "loans with errors were left out" in err
+
+
+def test_severities_and_selection_come_from_a_settings_file(run: Run, tmp_path: Path) -> None:
+    book = tmp_path / "book"
+    run("sample", "--loans", 47, "--country", "SV", "--seed", 1, "--out", book, "--faults")
+    (tmp_path / "s.toml").write_text('select = ["KEY"]\n[severity]\n"KEY-" = "warning"\n"KEY-001" = "information"\n')
+    status, out, _ = run("validate", book, "--settings", tmp_path / "s.toml", "--output", "json")
+    assert status == 0
+    codes = {f["code"]: f["severity"] for f in json.loads(out)}
+    assert codes["KEY-001"] == "information"
+    assert codes["KEY-002"] == "warning"
+    assert all(c.startswith("KEY") for c in codes)
+
+
+def test_position_and_classes_are_written_by_the_ending_of_the_file(run: Run, sv: Path, tmp_path: Path) -> None:
+    for name in ("p.csv", "p.parquet", "p.json"):
+        assert run("position", sv, "--as-of", "2026-10-31", "--out", tmp_path / name)[0] == 0
+    rows = pl.read_csv(tmp_path / "p.csv", infer_schema=False)
+    assert rows.height == 150
+    assert rows["claim_principal"].str.contains(r"^[0-9]+\.[0-9]{2}$").all()
+    assert json.loads((tmp_path / "p.json").read_text())[0]["loan_id"] == rows["loan_id"][0]
+    status, out, _ = run("position", sv, "--as-of", "2026-10-31", "--out", "-")
+    assert (status, out) == (0, (tmp_path / "p.csv").read_text())
+    status, _, err = run("classify", sv, "--as-of", "2026-10-31", "--out", tmp_path / "c.csv")
+    assert status == 0
+    assert "SV-NCB-022: A1" in err
+
+
+def test_ratios_are_strings_in_major_units_with_their_definition(run: Run, sv: Path) -> None:
+    status, out, _ = run("ratios", sv, "--as-of", "2026-10-31", "--json", "--by", "region_code")
+    assert status == 0
+    rows = json.loads(out)
+    par = [r for r in rows if r["id"] == "par_30"]
+    assert len(par) >= 1
+    assert set(par[0]["group"]) == {"region_code"}
+    assert Decimal(par[0]["value"]) == (Decimal(par[0]["numerator"]) / Decimal(par[0]["denominator"])).quantize(Decimal("1e-15"))
+    assert [r for r in rows if r["id"] == "npl_ratio"][0]["value"] is None
+    assert all(r["reason"] for r in rows if r["value"] is None)
+
+
+def test_control_totals_equal_the_ratios(run: Run, sv: Path, tmp_path: Path) -> None:
+    run("build", "sv_ssf_ctri", sv, "--as-of", "2026-10-31", "--out", tmp_path / "f")
+    totals = {t["name"]: Decimal(t["files"]) for t in json.loads((tmp_path / "f" / "manifest.json").read_text())["control_totals"]}
+    rows = pl.read_csv(_position(run, sv, tmp_path), infer_schema=False).filter(pl.col("status").is_in(["active", "written_off"]))
+    assert totals["outstanding principal"] == sum(Decimal(v) for v in rows["claim_principal"])
+
+
+def _position(run: Run, sv: Path, tmp_path: Path) -> Path:
+    run("position", sv, "--as-of", "2026-10-31", "--out", tmp_path / "p.csv")
+    return tmp_path / "p.csv"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("nonsense",),
+        ("build", "sv_ssf_ctri", "nowhere", "--as-of", "2026-10-31", "--out", "x"),
+        ("build", "no_pack", "nowhere", "--as-of", "2026-10-31", "--out", "x"),
+        ("validate", "nowhere"),
+        ("position", "nowhere", "--as-of", "31.10.2026", "--out", "-"),
+        ("check", "nowhere.xml"),
+        ("explain", "NO-SUCH-ID"),
+        ("sample", "--loans", "5", "--country", "XX", "--out", "never"),
+        ("build",),
+    ],
+)
+def test_what_cannot_be_used_is_said_in_one_line(run: Run, arguments: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    status, out, err = run(*arguments)
+    assert status == 2
+    assert out == ""
+    assert err.startswith("mloan-report: ")
+    assert err.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_options_that_cannot_be_used_are_said_too(run: Run, sv: Path, tmp_path: Path) -> None:
+    base = ("build", "sv_ssf_ctri", sv, "--as-of", "2026-10-31", "--out", tmp_path / "f")
+    for more in (("--set", "colour=red"), ("--set", "x"), ("--made-at", "2026-11-01"), ("--output", "pdf"), ("--lang", "xx"), ("--set", "saldo_vencido=never")):
+        status, _, err = run(*base, *more)
+        assert status == 2, more
+        assert err.count("\n") == 1
+    assert run("ratios", sv, "--as-of", "2026-10-31", "--by", "no_column")[0] == 2
+    assert run("classify", sv, "--as-of", "2026-10-31", "--regime", "CN-NFRA-2023-9", "--out", "-")[0] == 2
+    assert run("classify", sv, "--as-of", "2020-10-31", "--regime", "CN-NFRA-2023-1", "--out", "-")[0] == 2
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "par_30",
+        "CN-NFRA-2023-1",
+        "CN-2002-98",
+        "KEY-001",
+        "TAB-003",
+        "SVCTRI-036",
+        "BLE020",
+        "FIL-002",
+        "saldo_referencia",
+        "claim_principal",
+        "loans",
+        "loans.status",
+        "history",
+        "sv_ssf_ctri",
+        "MAP-001",
+    ],
+)
+def test_explain_knows_every_kind_of_id(run: Run, name: str) -> None:
+    status, out, _ = run("explain", name)
+    assert status == 0
+    assert name in out
+
+
+def test_every_id_that_appears_anywhere_is_explained() -> None:
+    from mloan_report.checks import all_rules
+    from mloan_report.filing.explanation import explain
+    from mloan_report.measures import provision_tables, ratio_definitions, regimes
+    from mloan_report.packs import packs
+
+    ids = [*all_rules(), *regimes(), *ratio_definitions(), *provision_tables()] + [r.id for p in packs().values() for r in p.rules]
+    assert [i for i in ids if not explain(i)] == []
