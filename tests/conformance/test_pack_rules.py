@@ -42,14 +42,13 @@ NOT_RUN = {
     "sv_ssf_ctri": {"SVCTRI-095": "needs last month's filing, which a check of one filing does not have"},
     "cn_pbc_credit": {},
 }
+WARNED_OF_ALWAYS = {"CN_PBC_CREDIT-OPEN"}
 # Rules that no example makes fire yet, with the reason: to be worked off.
 NOT_YET: dict[str, dict[str, str]] = {
     "sv_ssf_ctri": {},
     "cn_pbc_credit": {
         "ABF002": "nothing raises it: an unreadable line is CN_PBC_CREDIT-007, a file that is not UTF-8 ABF011",
         "ABR006": "nothing raises it: an unreadable record is CN_PBC_CREDIT-007",
-        "ABF008/F0000501": "nothing raises it: the reader of lines gives no defect no_records (expected failure in bad.csv)",
-        "CN_PBC_CREDIT-OPEN": "nothing raises it: every open list of the pack is without codes and passes in silence (expected failures in bad.csv)",
     },
 }
 
@@ -182,29 +181,72 @@ def sv_file(kind: str) -> File:
 
 
 SV_GUARANTEES: dict[str, tuple[str, dict[str, str | None]]] = {
-    "garantia_hipotecaria": ("HA", {
-        "estado": "1", "cod_ubicacion": "0614", "fecha_valuo": "2026-01-01", "valor_pericial": "1700.00", "valor_contractual": "1700.00",
-        "valor_mercado": "1700.00", "grado_hipoteca": "1", "cod_perito": "P-001", "nombre_perito": "VALUOS SA", "tipo_perito": "E",
-    }),
-    "garantia_prendaria": ("PR", {
-        "estado": "1", "cod_ubicacion": "0614", "fecha_valuo": "2026-01-01", "valor_pericial": "900.00", "valor_contractual": "900.00",
-        "valor_mercado": "900.00", "grado_hipoteca": "1", "cod_perito": "P-001", "nombre_perito": "VALUOS SA", "tipo_perito": "E",
-    }),
+    "garantia_hipotecaria": (
+        "HA",
+        {
+            "estado": "1",
+            "cod_ubicacion": "0614",
+            "fecha_valuo": "2026-01-01",
+            "valor_pericial": "1700.00",
+            "valor_contractual": "1700.00",
+            "valor_mercado": "1700.00",
+            "grado_hipoteca": "1",
+            "cod_perito": "P-001",
+            "nombre_perito": "VALUOS SA",
+            "tipo_perito": "E",
+        },
+    ),
+    "garantia_prendaria": (
+        "PR",
+        {
+            "estado": "1",
+            "cod_ubicacion": "0614",
+            "fecha_valuo": "2026-01-01",
+            "valor_pericial": "900.00",
+            "valor_contractual": "900.00",
+            "valor_mercado": "900.00",
+            "grado_hipoteca": "1",
+            "cod_perito": "P-001",
+            "nombre_perito": "VALUOS SA",
+            "tipo_perito": "E",
+        },
+    ),
     "garantia_pignorada": ("PI", {"fecha_deposito": "2026-01-05", "valor_deposito": "500.00", "tipo_deposito": "DE"}),
     "garantia_aval": ("AV", {"cod_banco": "BC03", "monto_aval": "500.00", "fecha_otorgamiento": "2026-01-05", "fecha_vencimiento": "2027-01-05"}),
-    "garantia_bono": ("BP", {
-        "tipo_prenda": "02", "descripcion": "MERCADERIA", "fecha_certificado": "2026-01-05", "valor_prenda": "500.00", "saldo_prenda": "500.00",
-        "cod_almacenadora": "ALDESA",
-    }),
+    "garantia_bono": (
+        "BP",
+        {
+            "tipo_prenda": "02",
+            "descripcion": "MERCADERIA",
+            "fecha_certificado": "2026-01-05",
+            "valor_prenda": "500.00",
+            "saldo_prenda": "500.00",
+            "cod_almacenadora": "ALDESA",
+        },
+    ),
     "garantia_fondo": ("FG", {"valor_garantia": "500.00", "valor_porcentual": "50.00", "tipo_fondo": "PRO", "estado": "1"}),
-    "garantia_poliza": ("PO", {
-        "monto_poliza": "500.00", "fecha_inicial": "2026-01-05", "fecha_final": "2027-01-05", "nombre_asegurado": "SANDRA CRUZ", "monto_reserva": "0.00",
-        "valor_garantia": "500.00",
-    }),
-    "garantia_prenda": ("PV", {
-        "denominacion_titulo": "LETE", "local_extranjera": "L", "monto_inversion": "500.00", "fecha_vencimiento": "2027-01-05", "clasificacion": "AAA",
-        "nombre_clasificadora": "CLASIFICADORA SA",
-    }),
+    "garantia_poliza": (
+        "PO",
+        {
+            "monto_poliza": "500.00",
+            "fecha_inicial": "2026-01-05",
+            "fecha_final": "2027-01-05",
+            "nombre_asegurado": "SANDRA CRUZ",
+            "monto_reserva": "0.00",
+            "valor_garantia": "500.00",
+        },
+    ),
+    "garantia_prenda": (
+        "PV",
+        {
+            "denominacion_titulo": "LETE",
+            "local_extranjera": "L",
+            "monto_inversion": "500.00",
+            "fecha_vencimiento": "2027-01-05",
+            "clasificacion": "AAA",
+            "nombre_clasificadora": "CLASIFICADORA SA",
+        },
+    ),
 }
 
 
@@ -232,8 +274,14 @@ def add_sv_records(files: dict[str, File]) -> None:
         files["referencia_unidad"].records.append(sv_record("referencia_unidad", {**key, "codigo_unidad": "02", "cantidad_unidad": "3.00"}))
         set_text(reference, "tipo_credito", "RF")
         values = {
-            **key, "cod_cartera_canc": "01", "cod_activo_canc": "PD", "num_referencia_canc": f"OLD-{next(number)}", "pago_capital": "10.00",
-            "pago_interes": "1.00", "saldo_total_interes": "0.00", "fecha_cancelacion": "2026-10-05",
+            **key,
+            "cod_cartera_canc": "01",
+            "cod_activo_canc": "PD",
+            "num_referencia_canc": f"OLD-{next(number)}",
+            "pago_capital": "10.00",
+            "pago_interes": "1.00",
+            "saldo_total_interes": "0.00",
+            "fecha_cancelacion": "2026-10-05",
         }
         files["referencia_cancelada"].records.append(sv_record("referencia_cancelada", values))
     _add_two_grants(files)
@@ -242,7 +290,8 @@ def add_sv_records(files: dict[str, File]) -> None:
 def _add_two_grants(files: dict[str, File]) -> None:
     """One debtor with two good references, granted in 2024 and 2026."""
     good = next(
-        r for r in files["referencia"].records
+        r
+        for r in files["referencia"].records
         if text(r, "categoria_riesgo_ref") == "A1" and text(r, "dias_mora_k") == "0" and text(r, "monto_desembolsado") == "0.00" and not text(r, "tipo_credito")
     )
     owner = next(p for p in files["persona"].records if text(p, "nit_persona") == text(good, "nit_deudor") and text(p, "tipo_persona") == "1")
@@ -252,8 +301,16 @@ def _add_two_grants(files: dict[str, File]) -> None:
     for n, (granted, months) in enumerate({"2024-01-15": "36", "2026-01-15": "12"}.items()):
         made = copy.deepcopy(good)
         for name, value in {
-            "nit_deudor": "099999995", "num_referencia": f"TWO-{n}", "fecha_otorgamiento": granted, "fecha_vencimiento": "2027-01-15", "plazo_credito": months,
-            "saldo_referencia": "100.00", "saldo_vigente_k": "100.00", "saldo_vigente_i": "0.00", "riesgo_neto": "100.00", "valor_garantia_cons": "0.00",
+            "nit_deudor": "099999995",
+            "num_referencia": f"TWO-{n}",
+            "fecha_otorgamiento": granted,
+            "fecha_vencimiento": "2027-01-15",
+            "plazo_credito": months,
+            "saldo_referencia": "100.00",
+            "saldo_vigente_k": "100.00",
+            "saldo_vigente_i": "0.00",
+            "riesgo_neto": "100.00",
+            "valor_garantia_cons": "0.00",
         }.items():
             set_text(made, name, value)
         files["referencia"].records.append(made)
@@ -290,34 +347,86 @@ def _fill(parent: etree._Element, values: dict[str, object]) -> None:
 
 
 CN_C: dict[str, object] = {
-    "BusiLines": "1", "BusiDtlLines": "91", "OpenDate": "2026-01-05", "Cy": "CNY", "LoanAmt": "9000", "Flag": "0", "DueDate": "2027-01-05", "RepayMode": "11",
-    "RepayFreqcy": "03", "RepayPrd": "12", "ApplyBusiDist": "310101", "GuarMode": "4", "OthRepyGuarWay": "0", "AssetTrandFlag": "0", "FundSou": "1",
+    "BusiLines": "1",
+    "BusiDtlLines": "91",
+    "OpenDate": "2026-01-05",
+    "Cy": "CNY",
+    "LoanAmt": "9000",
+    "Flag": "0",
+    "DueDate": "2027-01-05",
+    "RepayMode": "11",
+    "RepayFreqcy": "03",
+    "RepayPrd": "12",
+    "ApplyBusiDist": "310101",
+    "GuarMode": "4",
+    "OthRepyGuarWay": "0",
+    "AssetTrandFlag": "0",
+    "FundSou": "1",
     "LoanForm": "1",
 }
 CN_H: dict[str, object] = {
-    "Month": "2026-10", "SettDate": "2026-10-05", "AcctStatus": "1", "AcctBal": "900", "RemRepPrd": "3", "FiveCate": "1", "FiveCateAdjDate": "2026-10-31",
-    "RpyStatus": "N", "OverdPrd": "0", "TotOverd": "0", "OverdPrinc": "0", "Oved31_60Princ": "0", "Oved61_90Princ": "0", "Oved91_180Princ": "0",
-    "OvedPrinc180": "0", "CurRpyAmt": "300", "ActRpyAmt": "300", "LatRpyDate": "2026-10-05", "CloseDate": "",
+    "Month": "2026-10",
+    "SettDate": "2026-10-05",
+    "AcctStatus": "1",
+    "AcctBal": "900",
+    "RemRepPrd": "3",
+    "FiveCate": "1",
+    "FiveCateAdjDate": "2026-10-31",
+    "RpyStatus": "N",
+    "OverdPrd": "0",
+    "TotOverd": "0",
+    "OverdPrinc": "0",
+    "Oved31_60Princ": "0",
+    "Oved61_90Princ": "0",
+    "Oved91_180Princ": "0",
+    "OvedPrinc180": "0",
+    "CurRpyAmt": "300",
+    "ActRpyAmt": "300",
+    "LatRpyDate": "2026-10-05",
+    "CloseDate": "",
 }
 CN_CLOSED = {**CN_H, "AcctStatus": "3", "AcctBal": "0", "RemRepPrd": "0", "RpyStatus": "C", "CloseDate": "2026-10-31"}
 CN_LATE = {**CN_H, "AcctStatus": "2", "RpyStatus": "2", "OverdPrd": "2", "TotOverd": "600", "OverdPrinc": "500", "Oved31_60Princ": "250"}
 CN_J: dict[str, object] = {
-    "AcctStatus": "1", "AcctBal": "900", "FiveCate": "1", "FiveCateAdjDate": "2026-10-31", "RemRepPrd": "3", "RpyStatus": "N", "OverdPrd": "0",
-    "TotOverd": "0", "LatRpyAmt": "300", "LatRpyDate": "2026-10-20", "CloseDate": "",
+    "AcctStatus": "1",
+    "AcctBal": "900",
+    "FiveCate": "1",
+    "FiveCateAdjDate": "2026-10-31",
+    "RemRepPrd": "3",
+    "RpyStatus": "N",
+    "OverdPrd": "0",
+    "TotOverd": "0",
+    "LatRpyAmt": "300",
+    "LatRpyDate": "2026-10-20",
+    "CloseDate": "",
 }
-CN_D: dict[str, object] = {"RltRepymtNm": "2", "RltRepymtInf": [
-    {"InfoIDType": "1", "ArlpName": "郭平", "ArlpCertType": "10", "ArlpCertNum": "440103198301242138", "ArlpType": "2", "ArlpAmt": "9000", "WartySign": "0",
-     "MaxGuarMcc": f"{SECTION}G1"},
-    {"InfoIDType": "1", "ArlpName": "郭安", "ArlpCertType": "2", "ArlpCertNum": "E12345678", "ArlpType": "1"},
-]}
+CN_D: dict[str, object] = {
+    "RltRepymtNm": "2",
+    "RltRepymtInf": [
+        {
+            "InfoIDType": "1",
+            "ArlpName": "郭平",
+            "ArlpCertType": "10",
+            "ArlpCertNum": "440103198301242138",
+            "ArlpType": "2",
+            "ArlpAmt": "9000",
+            "WartySign": "0",
+            "MaxGuarMcc": f"{SECTION}G1",
+        },
+        {"InfoIDType": "1", "ArlpName": "郭安", "ArlpCertType": "2", "ArlpCertNum": "E12345678", "ArlpType": "1"},
+    ],
+}
 CN_E: dict[str, object] = {"CcNm": "2", "CccInf": [{"Ccc": f"{SECTION}K1"}, {"Ccc": f"{SECTION}K2"}]}
 CN_F: dict[str, object] = {"Mcc": f"{SECTION}M1"}
 CN_G: dict[str, object] = {"InitCredName": "某银行", "InitCredOrgNm": "", "OrigDbtCate": "1", "InitRpySts": "7"}
 CN_I: dict[str, object] = {"SpecLine": "5000", "SpecEfctDate": "2026-01-05", "SpecEndDate": "2027-01-05", "UsedInstAmt": "100"}
-CN_K: dict[str, object] = {"CagOfTrdNm": "2", "CagOfTrdInf": [
-    {"ChanTranType": "1", "TranDate": "2026-10-01", "TranAmt": "0", "DueTranMon": "3", "DetInfo": ""},
-    {"ChanTranType": "4", "TranDate": "2026-10-05", "TranAmt": "100", "DueTranMon": "0", "DetInfo": ""},
-]}
+CN_K: dict[str, object] = {
+    "CagOfTrdNm": "2",
+    "CagOfTrdInf": [
+        {"ChanTranType": "1", "TranDate": "2026-10-01", "TranAmt": "0", "DueTranMon": "3", "DetInfo": ""},
+        {"ChanTranType": "4", "TranDate": "2026-10-05", "TranAmt": "100", "DueTranMon": "0", "DetInfo": ""},
+    ],
+}
 
 
 def without(values: dict[str, object], *names: str) -> dict[str, object]:
@@ -330,8 +439,15 @@ CN_CARD_H = {**CN_H, "PridAcctBal": "0", "UsedAmt": "0", "NotIsuBal": "0", "RpyP
 CN_COLLECTED = {**without(CN_C, "Flag", "DueDate", "RepayMode", "RepayFreqcy", "RepayPrd"), "BusiLines": "5", "BusiDtlLines": "A1"}
 CN_C1_J = {**CN_J, "FiveCate": "", "FiveCateAdjDate": "", "RemRepPrd": "", "RpyStatus": "", "OverdPrd": "", "TotOverd": ""}
 C, D, E, F, G, H, I, J, K = (  # noqa: E741
-    "AcctBsInfSgmt", "RltRepymtInfSgmt", "MotgaCltalCtrctInfSgmt", "AcctCredSgmt", "OrigCreditorInfSgmt", "AcctMthlyBlgInfSgmt", "SpecPrdSgmt",
-    "AcctDbtInfSgmt", "AcctSpecTrstDspnSgmt",
+    "AcctBsInfSgmt",
+    "RltRepymtInfSgmt",
+    "MotgaCltalCtrctInfSgmt",
+    "AcctCredSgmt",
+    "OrigCreditorInfSgmt",
+    "AcctMthlyBlgInfSgmt",
+    "SpecPrdSgmt",
+    "AcctDbtInfSgmt",
+    "AcctSpecTrstDspnSgmt",
 )
 # How many, account type, report point, segments.
 CN_ACCOUNTS: list[tuple[int, str, str, dict[str, object]]] = [
@@ -358,18 +474,47 @@ CN_ACCOUNTS: list[tuple[int, str, str, dict[str, object]]] = [
     (3, "C1", "20", {J: {**CN_C1_J, "AcctStatus": "2", "AcctBal": "0", "CloseDate": "2026-10-31"}}),
 ]
 CN_PERSON: dict[str, object] = {
-    "FcsInfSgmt": {"Sex": "2", "DOB": "1960-06-08", "Nation": "CHN", "HouseAdd": "示例路1号", "HhDist": "110105", "CellPhone": "13101945734",
-                   "Email": "u1@example.org", "FcsInfoUpDate": "2022-01-12"},
+    "FcsInfSgmt": {
+        "Sex": "2",
+        "DOB": "1960-06-08",
+        "Nation": "CHN",
+        "HouseAdd": "示例路1号",
+        "HhDist": "110105",
+        "CellPhone": "13101945734",
+        "Email": "u1@example.org",
+        "FcsInfoUpDate": "2022-01-12",
+    },
     "EduInfSgmt": {"EduLevel": "20", "AcaDegree": "4", "EduInfoUpDate": "2022-01-12"},
-    "OctpnInfSgmt": {"EmpStatus": "24", "CpnName": "某公司", "CpnType": "10", "Industry": "C", "CpnAddr": "工业路1号", "CpnPc": "100010", "CpnDist": "110105",
-                     "CpnTEL": "01065009876", "Occupation": "5", "Title": "3", "TechTitle": "0", "WorkStartDate": "2011", "OctpnInfoUpDate": "2022-01-12"},
-    "SpsInfSgmt": {"MariStatus": "20", "SpoName": "", "SpoIDType": "10", "SpoIDNum": "110105196108082417", "SpoTel": "", "SpsCmpyNm": "",
-                   "SpsInfoUpDate": "2022-01-12"},
+    "OctpnInfSgmt": {
+        "EmpStatus": "24",
+        "CpnName": "某公司",
+        "CpnType": "10",
+        "Industry": "C",
+        "CpnAddr": "工业路1号",
+        "CpnPc": "100010",
+        "CpnDist": "110105",
+        "CpnTEL": "01065009876",
+        "Occupation": "5",
+        "Title": "3",
+        "TechTitle": "0",
+        "WorkStartDate": "2011",
+        "OctpnInfoUpDate": "2022-01-12",
+    },
+    "SpsInfSgmt": {
+        "MariStatus": "20",
+        "SpoName": "",
+        "SpoIDType": "10",
+        "SpoIDNum": "110105196108082416",
+        "SpoTel": "",
+        "SpsCmpyNm": "",
+        "SpsInfoUpDate": "2022-01-12",
+    },
     "RedncInfSgmt": {"ResiStatus": "5", "ResiAddr": "示例路1号", "ResiPc": "100010", "ResiDist": "110105", "HomeTel": "", "ResiInfoUpDate": "2022-01-12"},
     "MlgInfSgmt": {"MailAddr": "示例路1号", "MailPc": "100010", "MailDist": "110105", "MlgInfoUpDate": "2022-01-12"},
     "IncInfSgmt": {"AnnlInc": "90000", "TaxIncome": "64000", "IncInfoUpDate": "2022-01-12"},
     "IDSgmt": {
-        "IDNm": "2", "IDInfoUpDate": "2022-01-12",
+        "IDNm": "2",
+        "IDInfoUpDate": "2022-01-12",
         "IDRec": [{"Alias": "赵红", "OthIDType": "2", "OthIDNum": "E10000001"}, {"Alias": "赵红", "OthIDType": "2", "OthIDNum": "E10000002"}],
     },
 }
@@ -388,14 +533,28 @@ def add_cn_records(files: dict[str, File]) -> None:
     for times, kind, point, segments in CN_ACCOUNTS:
         for _ in range(times):
             base = {
-                "InfRecType": "210", "AcctType": kind, "AcctCode": f"{SECTION}X{next(number):03d}", "RptDate": "2026-10-31", "RptDateCode": point,
-                "Name": "赵红玉", "IDType": "10", "IDNum": "110105196006080049", "MngmtOrgCode": SECTION,
+                "InfRecType": "210",
+                "AcctType": kind,
+                "AcctCode": f"{SECTION}X{next(number):03d}",
+                "RptDate": "2026-10-31",
+                "RptDateCode": point,
+                "Name": "赵红玉",
+                "IDType": "10",
+                "IDNum": "110105196006080049",
+                "MngmtOrgCode": SECTION,
             }
             files["210"].records.append(cn_record("210", {"AcctBsSgmt": base, **segments}))
     for n in range(30):
         person = {
-            "InfRecType": "110", "Name": "赵红", "IDType": "10", "IDNum": ric(n + 100), "InfSurcCode": SECTION, "RptDate": "2026-10-31", "RptDateCode": "10",
-            "Cimoc": SECTION, "CustomerType": "11",
+            "InfRecType": "110",
+            "Name": "赵红",
+            "IDType": "10",
+            "IDNum": ric(n + 100),
+            "InfSurcCode": SECTION,
+            "RptDate": "2026-10-31",
+            "RptDateCode": "10",
+            "Cimoc": SECTION,
+            "CustomerType": "11",
         }
         files["110"].records.append(cn_record("110", {"BsSgmt": person, **CN_PERSON}))
 
@@ -557,9 +716,20 @@ def _same_groups(file: File, record: etree._Element, row: Row) -> None:
 
 
 ON_ELEMENTS: dict[str, Callable[[File, etree._Element, Row], None]] = {
-    "set": _set, "nil": _nil, "remove": _remove, "remove_segment": _remove, "twice": _twice, "add": _add, "add_segment": _add_segment,
-    "replace": _replace_segment, "nil_content": _nil_content, "attribute": _attribute, "tail": _tail,
-    "empty_segment": _empty_segment, "move_before": _swap, "same_groups": _same_groups,
+    "set": _set,
+    "nil": _nil,
+    "remove": _remove,
+    "remove_segment": _remove,
+    "twice": _twice,
+    "add": _add,
+    "add_segment": _add_segment,
+    "replace": _replace_segment,
+    "nil_content": _nil_content,
+    "attribute": _attribute,
+    "tail": _tail,
+    "empty_segment": _empty_segment,
+    "move_before": _swap,
+    "same_groups": _same_groups,
 }
 
 
@@ -680,16 +850,14 @@ def here(f: Finding, place: tuple[str, int | None], row: Row) -> bool:
 
 
 def _params() -> list[object]:
-    return [
-        pytest.param(r, id=f"{r.pack}-{r.number}-{r.code}", marks=[pytest.mark.xfail(reason=r.xfail, strict=True)] if r.xfail else [])
-        for r in ROWS
-    ]
+    return [pytest.param(r, id=f"{r.pack}-{r.number}-{r.code}", marks=[pytest.mark.xfail(reason=r.xfail, strict=True)] if r.xfail else []) for r in ROWS]
 
 
 @pytest.mark.parametrize("pack", PACKS)
 def test_the_good_filing_has_no_finding(bench: Bench, pack: str) -> None:
     found = check_files([bench.good[pack]])
-    assert [(f.code, f.file, f.row, f.message) for f in found.findings] == []
+    # Of an open list no code is known, so each value of it is a warning, and nothing else is.
+    assert [(f.code, f.file, f.row, f.message) for f in found.findings if f.code not in WARNED_OF_ALWAYS] == []
     assert set(found.records) == {r.name for r in packs()[pack].records()}
 
 
@@ -699,10 +867,9 @@ def test_the_rule_fires_at_the_record_that_breaks_it(bench: Bench, row: Row) -> 
     at = [f for f in verdict.result.findings if here(f, verdict.places[row.number], row)]
     assert row.code in {f.code for f in at}, sorted({(f.code, f.field) for f in at})
     if verdict.places[row.number][1] is not None:
-        assert {f.code for f in at} == {row.code} | row.also
+        assert {f.code for f in at} - (WARNED_OF_ALWAYS - {row.code}) == {row.code} | row.also
 
 
-@pytest.mark.xfail(reason="SVCTRI-027: a lookup by MAX over no record is a null column, and MONTHS of it is refused by polars", strict=True)
 def test_a_file_without_records_does_not_stop_the_check(bench: Bench, tmp_path: Path) -> None:
     files = open_filing("sv_ssf_ctri", bench.good["sv_ssf_ctri"])
     files["referencia"].records.clear()
@@ -715,7 +882,7 @@ def test_a_file_without_records_does_not_stop_the_check(bench: Bench, tmp_path: 
 def test_a_run_finds_what_its_rows_say_and_nothing_else(bench: Bench, pack: str, group: str) -> None:
     verdict = bench.verdict(pack, group)
     expected = set().union(*(r.also | r.brings | (set() if r.xfail else {r.code}) for r in verdict.rows))
-    assert {f.code for f in verdict.result.findings} == expected
+    assert {f.code for f in verdict.result.findings} - WARNED_OF_ALWAYS == expected - WARNED_OF_ALWAYS
 
 
 def test_an_example_names_rules_of_the_pack() -> None:

@@ -136,9 +136,11 @@ def test_what_is_written_reads_back_equal(rows: list[tuple[str | None, date | No
     view = pl.DataFrame({"t": [r[0] for r in rows], "d": [r[1] for r in rows]}, schema={"t": pl.String, "d": pl.Date})
     made = make_records(layout, view, {}, {}, {})
     texts = [t for s in record_texts(made) for t in s.to_list()]
-    collector, defects = read_lines(((i, f"<Document>{t}</Document>".encode()) for i, t in enumerate(texts)), layout, "Document")
-    assert defects == []
-    again = collector.record_set()
+    anything = etree.XMLSchema(etree.fromstring('<x:schema xmlns:x="http://www.w3.org/2001/XMLSchema"><x:element name="Document"/></x:schema>'))
+    reading = read_lines(((i, f"<Document>{t}</Document>".encode()) for i, t in enumerate(texts)), layout, "Document", anything)
+    assert reading.defects == []
+    assert reading.schema_errors == []
+    again = reading.collector.record_set()
     assert again.text.fill_null("").equals(made.text.fill_null(""))
     assert again.typed["d"].to_list() == [r[1] for r in rows]
 

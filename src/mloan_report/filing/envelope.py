@@ -7,18 +7,21 @@ defects of its structure.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import polars as pl
+from lxml import etree
 
 from mloan_report.layout import RecordLayout, RecordSet
 from mloan_report.layout.xml_reader import StructureDefect, forbidden_markup, peek, read_document, read_lines
 from mloan_report.layout.xml_writer import record_texts
-from mloan_report.packs import Pack
+from mloan_report.layout.xsd import document_schema, line_schema
+from mloan_report.packs import Pack, packs
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,7 @@ class ReadFile:
     records: RecordSet | None
     facts: dict[str, Any] = field(default_factory=dict)
     defects: list[StructureDefect] = field(default_factory=list)
+    schema_errors: list[tuple[int, str]] = field(default_factory=list)
 
 
 def write_files(pack: Pack, records: Mapping[str, RecordSet], folder: Path, settings: Mapping[str, str | None], made_at: datetime) -> list[WrittenFile]:
@@ -145,11 +149,25 @@ def _read_document(pack: Pack, path: Path, layout: RecordLayout, out: ReadFile) 
     if bad is not None:
         out.defects.append(StructureDefect("encoding", bad, None, "", "is not UTF-8"))
         return out
-    with path.open("rb") as stream:
-        collector, defects = read_document(stream, layout, pack.envelope["namespace"].format(record=layout.name), pack.envelope["root"])
-    out.defects = defects + collector.all_defects()
-    out.records = collector.record_set(path.name)
+    envelope = pack.envelope
+    reading = read_document(path, layout, envelope["namespace"].format(record=layout.name), envelope["root"], schema_of(pack.id, layout.name))
+    out.defects = reading.defects + reading.collector.all_defects()
+    out.schema_errors = reading.schema_errors
+    out.records = reading.collector.record_set(path.name)
     return out
+
+
+@cache
+def schema_of(pack_id: str, record: str) -> etree.XMLSchema:
+    """The schema of a record kind: of its document, or of one of its lines."""
+    pack = packs()[pack_id]
+    layout = next(r for r in pack.records() if r.name == record)
+    root, codes = pack.envelope["root"], dict(pack.codes)
+    if pack.envelope["kind"] == "document":
+        text = document_schema(layout, pack.envelope["namespace"].format(record=record), root, codes)
+    else:
+        text = line_schema(layout, root, codes)
+    return etree.XMLSchema(etree.fromstring(text))
 
 
 def _not_utf8(path: Path) -> int | None:
@@ -174,19 +192,13 @@ def _read_lines(pack: Pack, path: Path, layout: RecordLayout, out: ReadFile) -> 
         header = re.match(pack.envelope["header_pattern"] + "$", first.decode("utf-8"))
         out.facts |= {f"header_{k}": v for k, v in header.groupdict().items()} if header else {"header_record": None}
         out.facts["header_length"] = len(first)
-        lines = _body(stream)
-        collector, defects = read_lines(lines, layout, pack.envelope["root"])
-    out.facts["lines"] = len(collector.lines) + sum(1 for d in defects if d.kind in ("unreadable", "root", "forbidden"))
-    out.defects += defects + collector.all_defects()
-    out.records = collector.record_set(path.name)
+        body = ((number, raw.rstrip(b"\n")) for number, raw in enumerate(stream, start=2))
+        reading = read_lines(body, layout, pack.envelope["root"], schema_of(pack.id, layout.name))
+    out.facts["lines"] = len(reading.collector.lines) + sum(1 for d in reading.defects if d.kind in ("unreadable", "root", "forbidden"))
+    out.defects += reading.defects + reading.collector.all_defects()
+    out.schema_errors = reading.schema_errors
+    out.records = reading.collector.record_set(path.name)
     return out
-
-
-def _body(stream: Any) -> Iterator[tuple[int, bytes]]:
-    for number, raw in enumerate(stream, start=2):
-        line = raw.rstrip(b"\n")
-        if line:
-            yield number, line
 
 
 def joined(parts: list[RecordSet]) -> RecordSet:

@@ -14,6 +14,7 @@ from typing import Any
 import polars as pl
 
 from mloan_report.layout import RecordLayout, RecordSet, RuleRun, check_layout, make_records, run_rules
+from mloan_report.layout.xml_reader import RecordCollector
 from mloan_report.measures import Classified, classify, provision_tables, regimes
 from mloan_report.measures.classify import check_dates
 from mloan_report.model.finding import Finding
@@ -154,10 +155,9 @@ def _make(filing: Filing) -> None:
             view = view.filter(evaluate_one(view, compile_sql(layout.where, view.columns, pack.functions)).fill_null(False))
         group_views = {g.rows: filing.views.view(g.rows) for g in layout.groups}
         records = make_records(layout, view, group_views, made, pack.functions)
-        if records.height:
-            made[layout.name] = records
-    filing.records = made
-    filing.findings, filing.rule_run = check_records(pack, made, constants(request), {})
+        made[layout.name] = records
+    filing.records = {name: records for name, records in made.items() if records.height}
+    filing.findings, filing.rule_run = check_records(pack, filing.records, constants(request), {})
     filing.findings = [*(filing.views.findings or []), *filing.findings]
 
 
@@ -169,9 +169,10 @@ def constants(request: FilingRequest) -> dict[str, Any]:
 def check_records(pack: Pack, made: Mapping[str, RecordSet], known: Mapping[str, Any], missing: Mapping[str, str]) -> tuple[list[Finding], RuleRun]:
     """What layout and rules of *pack* find in *made*."""
     findings: list[Finding] = []
+    none = {layout.name: RecordCollector(layout, ordered=False).record_set() for layout in pack.records() if layout.name not in made}
     for records in made.values():
         findings.extend(check_layout(records, pack.codes, pack.layout_codes, pack.functions))
-    run = run_rules([r for r in pack.rules if r.violated_if or r.unique or r.refers_to or not r.offline], made, known, pack.functions, missing)
+    run = run_rules([r for r in pack.rules if r.violated_if or r.unique or r.refers_to or not r.offline], {**none, **made}, known, pack.functions, missing)
     return [*findings, *run.findings], run
 
 

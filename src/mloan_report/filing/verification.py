@@ -5,18 +5,16 @@ Schema, structure, rules, and the same records as were made: what differs is our
 
 from __future__ import annotations
 
+import re
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
-from typing import Any, cast
-
-from lxml import etree
+from typing import Any
 
 from mloan_report.filing.envelope import ReadFile, joined, read_file
 from mloan_report.filing.making import check_records
 from mloan_report.layout import RecordSet, RuleRun
-from mloan_report.layout.xsd import document_schema, explain_document, is_valid_document, line_schema
 from mloan_report.model.finding import Finding, Rule
 from mloan_report.packs import Pack
 
@@ -56,22 +54,33 @@ def judge(pack: Pack, files: Sequence[tuple[Path, str | None]], known: Mapping[s
     out.records = {name: joined(sets) for name, sets in parts.items()}
     rule_findings, out.rule_run = check_records(pack, out.records, known, missing)
     out.findings.extend(rule_findings)
-    seen = {(f.file, f.row, f.field) for f in out.findings if f.severity == "error" and f.code != pack.layout_codes.codes.get("schema")}
-    schema = pack.layout_codes.codes.get("schema")
-    if seen:
-        out.findings = [f for f in out.findings if not (f.code == schema and f.args.get("by_schema") and _explained(f, out.findings))]
+    out.findings = _without_echoes(out.findings, out.records)
     return out
 
 
-def _explained(schema_finding: Finding, findings: Sequence[Finding]) -> bool:
-    """Whether what the schema says of an element is said already by a finding of its own in the same record."""
-    return any(
-        f.file == schema_finding.file
-        and f.severity == "error"
-        and not f.args.get("by_schema")
-        and (f.field == schema_finding.field or schema_finding.field is None)
-        for f in findings
-    )
+def _without_echoes(findings: Sequence[Finding], records: Mapping[str, RecordSet]) -> list[Finding]:
+    """*findings* without what the schema says of an element that a finding of its own in the same record says better."""
+    starts: dict[tuple[str | None, str], list[int]] = {}
+    names: dict[str, dict[str, str]] = {}
+    for name, r in records.items():
+        names[name] = {f.column: f.name for f in r.layout.fields}
+        for file, line in zip(r.files.to_list() if r.files is not None else [], r.lines.to_list() if r.lines is not None else [], strict=False):
+            starts.setdefault((file, name), []).append(line)
+
+    def record_of(f: Finding) -> tuple[str | None, str | None, int]:
+        return f.file, f.table, bisect_right(starts.get((f.file, f.table or ""), []), f.row or 0)
+
+    def element_of(f: Finding) -> str:
+        return names.get(f.table or "", {}).get(f.field or "", f.field or "").rpartition("/")[2]
+
+    said = {(record_of(f), element_of(f)) for f in findings if f.severity == "error" and not f.args.get("by_schema")}
+    return [f for f in findings if not f.args.get("by_schema") or not said & {(record_of(f), e) for e in (element_of(f), *_expected(f))}]
+
+
+def _expected(f: Finding) -> list[str]:
+    """The elements that a schema's message misses."""
+    found = re.search(r"Expected is (?:one of )?\( ([^)]*) \)", str(f.args.get("detail", "")))
+    return [name.strip() for name in found[1].split(",")] if found else []
 
 
 def same_records(made: Mapping[str, RecordSet], read: Mapping[str, RecordSet]) -> list[Finding]:
@@ -120,36 +129,8 @@ def _own_checks(pack: Pack, read: ReadFile) -> list[Finding]:
     return list(hook(pack, read)) if hook else []
 
 
-@cache
-def _document_schema(pack_id: str, record: str) -> etree.XMLSchema:
-    from mloan_report.packs import packs
-
-    pack = packs()[pack_id]
-    layout = next(r for r in pack.records() if r.name == record)
-    text = document_schema(layout, pack.envelope["namespace"].format(record=record), pack.envelope["root"], dict(pack.codes))
-    return etree.XMLSchema(etree.fromstring(text))
-
-
-@cache
-def _line_schema(pack_id: str, record: str) -> etree.XMLSchema:
-    from mloan_report.packs import packs
-
-    pack = packs()[pack_id]
-    layout = next(r for r in pack.records() if r.name == record)
-    return etree.XMLSchema(etree.fromstring(line_schema(layout, pack.envelope["root"], dict(pack.codes))))
-
-
 def _schema_findings(pack: Pack, read: ReadFile) -> list[Finding]:
-    if read.records is None or any(d.kind in ("forbidden", "encoding", "unreadable") for d in read.defects):
-        return []
     rule = pack.layout_codes.rule("schema")
-    if pack.envelope["kind"] == "document":
-        schema = _document_schema(pack.id, read.records.layout.name)
-        if is_valid_document(read.path, schema):
-            return []
-        reasons = explain_document(read.path, schema)
-    else:
-        reasons = _invalid_lines(pack, read)
     return [
         rule.finding(
             table=read.record,
@@ -162,7 +143,7 @@ def _schema_findings(pack: Pack, read: ReadFile) -> list[Finding]:
             by_schema=True,
             record=read.record,
         )
-        for line, text in reasons
+        for line, text in read.schema_errors
     ]
 
 
@@ -171,21 +152,3 @@ def _element_of(text: str) -> str | None:
     if start < 0:
         return None
     return text[start + 9 : text.find("'", start + 9)].rpartition("}")[2]
-
-
-def _invalid_lines(pack: Pack, read: ReadFile) -> list[tuple[int, str]]:
-    assert read.records is not None
-    schema = _line_schema(pack.id, read.records.layout.name)
-    parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False)
-    out: list[tuple[int, str]] = []
-    with read.path.open("rb") as stream:
-        for number, raw in enumerate(stream, start=1):
-            if number == 1 or not raw.strip() or len(out) >= 200:
-                continue
-            try:
-                document = etree.fromstring(raw.rstrip(b"\n"), parser)
-            except etree.XMLSyntaxError:
-                continue
-            if not schema.validate(document):
-                out.extend((number, e.message) for e in cast(Any, schema.error_log))
-    return out

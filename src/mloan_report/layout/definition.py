@@ -8,7 +8,7 @@ type prints it. ``present`` is SQL for what appears only under a condition; read
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Literal
@@ -30,6 +30,7 @@ class CodeList:
     labels: Mapping[str, str]
     repealed: frozenset[str] = frozenset()
     is_open: bool = False
+    is_external: bool = False
     warns: bool = False
 
     @property
@@ -93,7 +94,7 @@ class Group:
 
 @dataclass(frozen=True)
 class Lookup:
-    """A column brought from another record: SUM, COUNT, MAX or FIRST of an expression over its rows with the same key."""
+    """A column brought from another record: SUM, COUNT, MIN, MAX or FIRST of an expression over its rows with the same key."""
 
     name: str
     record: str
@@ -182,8 +183,11 @@ def _whole(text: str | None) -> int | None:
     return int(text) if text else None
 
 
-def read_codes(texts: Iterable[str]) -> dict[str, CodeList]:
-    """Code lists by name from CSV texts (list, code, label_local, label_en, certainty)."""
+def read_codes(texts: Iterable[str], public: Mapping[str, Callable[[], Iterable[str]]]) -> dict[str, CodeList]:
+    """Code lists by name from CSV texts (list, code, label_local, label_en, certainty).
+
+    *public* are the codes of public standards by list name, which a pack names as ``@external`` and does not repeat.
+    """
     rows: dict[str, list[dict[str, str]]] = {}
     for text in texts:
         for row in csv.DictReader(text.splitlines()):
@@ -193,10 +197,11 @@ def read_codes(texts: Iterable[str]) -> dict[str, CodeList]:
         real = [e for e in entries if not e["code"].startswith("@")]
         out[name] = CodeList(
             name,
-            tuple(dict.fromkeys(e["code"] for e in real)),
+            tuple(dict.fromkeys([*(e["code"] for e in real), *(public[name]() if any(e["code"] == "@external" for e in entries) and name in public else ())])),
             {e["code"]: e.get("label_en") or e.get("label_local", "") for e in real},
             frozenset(e["code"] for e in real if e.get("label_en", "").startswith("repealed")),
-            is_open=any(e["code"] in ("@open", "@external") for e in entries),
+            is_open=any(e["code"] == "@open" for e in entries),
+            is_external=any(e["code"] == "@external" for e in entries),
             warns=any(e.get("certainty") == "knowledge" for e in entries) and not any(e.get("certainty") in ("official", "public_code") for e in entries),
         )
     return out

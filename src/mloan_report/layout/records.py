@@ -187,10 +187,7 @@ def _record_set(layout: RecordLayout, frame: pl.DataFrame, fields: tuple[LayoutF
 def with_lookup(
     frame: pl.DataFrame, lookup: Lookup, made: Mapping[str, RecordSet], constants: Mapping[str, Any], functions: Mapping[str, Function]
 ) -> pl.DataFrame:
-    """*frame* with the lookup's column: null (SUM, MAX, FIRST) or 0 (COUNT) where the other record has no row."""
-    if lookup.record not in made:
-        kind = pl.Int64 if not lookup.value.startswith(("MAX", "FIRST")) else pl.Null
-        return frame.with_columns(pl.lit(0 if lookup.value.startswith("COUNT") else None, kind).alias(lookup.name))
+    """*frame* with the lookup's column: null (SUM, MIN, MAX, FIRST) or 0 (COUNT) where the other record has no row."""
     theirs = made[lookup.record].typed
     if lookup.where:
         theirs = theirs.with_columns([pl.lit(v).alias(n) for n, v in constants.items() if n not in theirs.columns])
@@ -203,7 +200,7 @@ def with_lookup(
     else:
         theirs = theirs.with_columns(evaluate_one(theirs, compile_sql(inner, theirs.columns)).alias("_v"))
         column = pl.col("_v")
-        aggregate = {"SUM": column.sum(), "MAX": column.max(), "FIRST": column.first()}[verb]
+        aggregate = {"SUM": column.sum(), "MIN": column.min(), "MAX": column.max(), "FIRST": column.first()}[verb]
     sums = theirs.group_by(lookup.their, maintain_order=True).agg(aggregate.alias(lookup.name))
     left = frame.join(sums, left_on=list(lookup.on), right_on=list(lookup.their), how="left", maintain_order="left")
     return left.with_columns(pl.col(lookup.name).fill_null(0)) if verb == "COUNT" else left

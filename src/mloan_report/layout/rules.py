@@ -300,13 +300,14 @@ def _check_field(records: RecordSet, own: RecordSet, f: LayoutField, codes: Mapp
         due = shown
         if not f.present:
             report("absent", shown & (state == ABSENT))
+    never_empty = records.layout.null_as == "nil" and f.type not in ("text", "code", "digits", "alnum")
     if f.required == "M":
         blank = given & (text.str.strip_chars(" \t\r\n　") == "")
-        report("missing", due & (((state == EMPTY) | (state == NIL)) | blank))
+        report("missing", due & (((state == EMPTY) & (not never_empty)) | (state == NIL) | blank))
     if not f.nillable:
         report("nil", shown & (state == NIL) & (f.required != "M"))
-    if records.layout.null_as == "nil" and f.type not in ("text", "code", "digits", "alnum"):
-        report("empty", shown & (state == EMPTY) & (f.required != "M"))
+    if never_empty:
+        report("empty", shown & (state == EMPTY))
     unreadable = given & own.typed[f.column].is_null() if f.column in own.typed.columns else pl.Series([False]).new_from_index(0, text.len())
     report(_type_kind(f, named), unreadable | (given & _breaks_type(f, text)), type=_type_words(f))
     if f.length and not f.is_number:
@@ -317,9 +318,11 @@ def _check_field(records: RecordSet, own: RecordSet, f: LayoutField, codes: Mapp
         report("digits", given & _too_many_digits(f, text), length=f.length, scale=f.scale)
     if f.codes and given.any():
         _report_codes(f, text, given, codes, report)
-    if f.type == "date":
+    if f.type in ("date", "month"):
         day = own.typed[f.column]
         report("date", given & (_outside(day, f)), minimum=f.minimum, maximum=f.maximum)
+    elif f.type == "year":
+        report("date", given & (text.str.len_chars() == 4) & ~text.is_between(pl.lit("1901"), pl.lit("2099")), minimum="1901", maximum="2099")
     elif f.is_number and (f.minimum or f.maximum):
         report(_type_kind(f, named), given & _beyond(own.typed[f.column], f), type=f"between {f.minimum or 'any'} and {f.maximum or 'any'}")
     return found
@@ -344,6 +347,8 @@ def _expected(own: RecordSet, f: LayoutField) -> pl.Series | None:
 
 
 def _breaks_type(f: LayoutField, text: pl.Series) -> pl.Series:
+    if f.type == "year":
+        return ~text.str.contains(r"^[0-9]{4}$")
     if f.type == "digits":
         return ~text.str.contains(r"^[0-9]+$")
     if f.type == "alnum":
@@ -358,9 +363,7 @@ def _breaks_type(f: LayoutField, text: pl.Series) -> pl.Series:
     if f.pattern:
         return ~text.str.contains(f"^(?:{f.pattern})$")
     if f.type == "month":
-        return ~text.str.contains(r"^(19|20)[0-9]{2}-(0[1-9]|1[0-2])$")
-    if f.type == "year":
-        return ~text.str.contains(r"^(19|20)[0-9]{2}$")
+        return ~text.str.contains(r"^[0-9]{4}-(0[1-9]|1[0-2])$")
     return pl.Series([False]).new_from_index(0, text.len())
 
 
@@ -383,10 +386,10 @@ def _report_codes(f: LayoutField, text: pl.Series, given: pl.Series, codes: Mapp
     if not lists:
         return
     known: set[str] = set().union(*(set(x.active) for x in lists))
+    if not known and any(x.is_external for x in lists):
+        return  # a public standard whose table is not carried here
     unknown = given & ~text.is_in(sorted(known))
-    soft = any(x.is_open or x.warns for x in lists)
-    if any(x.is_open for x in lists) and not known:
-        return
+    soft = any(x.is_open or x.is_external or x.warns for x in lists)
     report("code_warning" if soft else "code", unknown, lists=", ".join(f.codes))
 
 

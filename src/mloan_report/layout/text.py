@@ -58,7 +58,7 @@ def scaled_text(value: pl.Expr, scale: int) -> pl.Expr:
 def from_text(field: LayoutField, text: pl.Series) -> pl.Series:
     """Text as read, typed; null where it does not fit the type (a finding of its own)."""
     if field.type in ("amount", "percent", "decimal") and field.scale:
-        ok = text.str.contains(r"^[-+]?[0-9]*(\.[0-9]+)?$") & text.str.contains("[0-9]")
+        ok = text.str.contains(r"^[-+]?[0-9]*(\.[0-9]*)?$") & text.str.contains("[0-9]")
         good = pl.select(pl.when(ok).then(text)).to_series()
         negative = good.str.starts_with("-")
         whole = good.str.extract(r"^[-+]?([0-9]*)", 1).replace({"": "0"})

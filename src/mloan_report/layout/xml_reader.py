@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import Any, cast
 
 import polars as pl
 from lxml import etree
 
-from mloan_report.layout.definition import RecordLayout
+from mloan_report.layout.definition import LayoutField, RecordLayout
 from mloan_report.layout.records import ABSENT, EMPTY, NIL, ROWNUM, VALUE, RecordSet
 from mloan_report.layout.text import from_text
 
@@ -60,6 +61,21 @@ class RecordCollector:
             inner = RecordLayout(group.name, group.name, group.rows, None, (), (), self.layout.null_as, group.fields)
             self.children[group.path] = RecordCollector(inner, self.ordered)
         self._by_segment = {name: _Names(self.layout, name) for name in ("", *self.has)}
+        self._orders: dict[tuple[str, ...], list[tuple[list[str | None], list[int]]]] = {}
+
+    def add_valid(self, element: Any, line: int) -> None:
+        """Takes a record without segments that a schema proved: every field once, no text between, in any order."""
+        self.lines.append(line)
+        tags = tuple([child.tag for child in element])
+        order = self._orders.get(tags)
+        if order is None:
+            columns = [self._by_segment[""].column.get(tag.rpartition("}")[2], "") for tag in tags]
+            # An element that the layout has not: the schema is about to refuse the document, and these are thrown away.
+            order = self._orders[tags] = [(self.texts.get(c, []), self.states.get(c, [])) for c in columns]
+        for child, (texts, states) in zip(element, order, strict=True):
+            text = child.text
+            texts.append(text)
+            states.append(VALUE if text else NIL if child.get(XSI_NIL) in ("true", "1") else EMPTY)
 
     def add(self, element: Any, line: int) -> None:
         """Takes one record element."""
@@ -159,7 +175,7 @@ class RecordCollector:
         """What was gathered, typed."""
         fields = [f for f in self.layout.fields if not f.is_container and f.column in self.texts]
         text = pl.DataFrame({c: self.texts[c] for c in self.texts}, schema=dict.fromkeys(self.texts, pl.String))
-        text = text.with_columns([_collapse(pl.col(f.column)).alias(f.column) for f in fields if f.collapse])
+        text = text.with_columns([_collapse(pl.col(f.column)).alias(f.column) for f in fields if _collapses(f)])
         state = pl.DataFrame({c: self.states[c] for c in self.states}, schema=dict.fromkeys(self.states, pl.UInt8))
         rows = self.parents if self.parents else list(range(len(self.lines)))
         base: list[pl.Series] = [pl.Series(ROWNUM, rows, dtype=pl.UInt32)]
@@ -183,6 +199,11 @@ class _Names:
         self.position = {f.name: i for i, f in enumerate(inside)}
 
 
+def _collapses(f: LayoutField) -> bool:
+    """Whether blanks around the value mean nothing: XSD's numbers and dates, and text whose layout says so."""
+    return f.collapse or (not f.segment and (f.is_number or f.type == "date"))
+
+
 def _collapse(text: pl.Expr) -> pl.Expr:
     return text.str.replace_all(r"[ \t\r\n]+", " ").str.strip_chars(" ")
 
@@ -198,56 +219,105 @@ def forbidden_markup(head: bytes) -> str | None:
     return found.group().decode() if found else None
 
 
-def read_document(stream: IO[bytes], layout: RecordLayout, namespace: str, root: str) -> tuple[RecordCollector, list[StructureDefect]]:
-    """One document of *root* holding records, read as a stream; structure defects come beside the records."""
-    collector = RecordCollector(layout, ordered=False)
-    defects: list[StructureDefect] = []
+@dataclass
+class Reading:
+    """What reading gave: the records, defects of structure, and (line, reason) of what the schema refuses."""
+
+    collector: RecordCollector
+    defects: list[StructureDefect] = field(default_factory=list)
+    schema_errors: list[tuple[int, str]] = field(default_factory=list)
+
+
+def read_document(path: Path, layout: RecordLayout, namespace: str, root: str, schema: etree.XMLSchema) -> Reading:
+    """One document of *root* holding records, read as a stream and validated while it is parsed.
+
+    Only a document that does not fit is read a second time, record by record, to say what is wrong where.
+    """
     want_root = f"{{{namespace}}}{root}" if namespace else root
     want_record = f"{{{namespace}}}{layout.root}" if namespace else layout.root
-    depth = 0
-    number = 0
-    line = 0
+    out = Reading(RecordCollector(layout, ordered=False))
     try:
-        for event, element in etree.iterparse(
-            stream, events=("start", "end", "comment", "pi"), resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False, remove_comments=False
-        ):
-            if event in ("comment", "pi"):
-                continue
+        for element, line in _records(path, want_root, schema, []):
+            out.collector.add_valid(element, line)
+        if out.collector.lines:
+            return out
+        refused = (1, "the document holds nothing")
+    except etree.XMLSyntaxError as error:
+        refused = (error.lineno or 1, error.msg or str(error))
+    out = Reading(RecordCollector(layout, ordered=False))
+    line = 1
+    try:
+        for element, line in _records(path, want_root, None, out.defects):
+            if element.tag == want_record:
+                out.collector.add(element, line)
+                out.schema_errors += _reasons(element, line, root, namespace, schema)
+            else:
+                out.defects.append(
+                    StructureDefect("unknown", line, len(out.collector.lines) + 1, str(element.tag), f"is not a record; it should be {want_record}")
+                )
+            if (element.tail or "").strip():
+                out.defects.append(StructureDefect("stray_text", line, len(out.collector.lines), _local(element), "is followed by text"))
+    except etree.XMLSyntaxError as error:
+        out.defects.append(StructureDefect("unreadable", error.lineno or line, None, "", _reason(error)))
+    if not out.collector.lines and not out.defects:
+        out.defects.append(StructureDefect("no_records", 1, None, root, "holds no record"))
+    if not out.defects and not out.schema_errors:
+        out.schema_errors.append(refused)
+    return out
+
+
+def _records(path: Path, want_root: str, schema: etree.XMLSchema | None, defects: list[StructureDefect]) -> Iterator[tuple[Any, int]]:
+    """The root's children and their lines, each forgotten when the next is asked for."""
+    depth = 0
+    line = 1
+    options: dict[str, Any] = {
+        "resolve_entities": False,
+        "no_network": True,
+        "load_dtd": False,
+        "huge_tree": False,
+        "remove_comments": True,
+        "remove_pis": True,
+    }
+    with path.open("rb") as stream:
+        for event, element in etree.iterparse(stream, events=("start", "end"), schema=schema, **options):
             if event == "start":
                 depth += 1
                 if depth == 1 and element.tag != want_root:
                     defects.append(StructureDefect("root", element.sourceline or 1, None, str(element.tag), f"is the root; it should be {want_root}"))
+                if depth == 1 and (element.text or "").strip():
+                    defects.append(StructureDefect("stray_text", element.sourceline or 1, None, _local(element), "has text before its first record"))
                 if depth == 2:
                     line = element.sourceline or 0
                 continue
             depth -= 1
             if depth == 1:
-                number += 1
-                if element.tag == want_record:
-                    collector.add(element, line)
-                else:
-                    defects.append(StructureDefect("unknown", line, number, str(element.tag), f"is not a record; it should be {want_record}"))
-                if (element.tail or "").strip():
-                    defects.append(StructureDefect("stray_text", line, number, _local(element), "is followed by text"))
+                yield element, line
                 parent = element.getparent()
                 element.clear(keep_tail=False)
                 if parent is not None:
                     while parent[0] is not element:
                         del parent[0]
-    except etree.XMLSyntaxError as error:
-        defects.append(StructureDefect("unreadable", error.lineno or line, None, "", _reason(error)))
-    if not collector.lines and not defects:
-        defects.append(StructureDefect("no_records", 1, None, root, "holds no record"))
-    return collector, defects
 
 
-def read_lines(lines: Iterator[tuple[int, bytes]], layout: RecordLayout, root: str) -> tuple[RecordCollector, list[StructureDefect]]:
+def _reasons(record: Any, line: int, root: str, namespace: str, schema: etree.XMLSchema) -> list[tuple[int, str]]:
+    """Why a record does not fit, each with its line; nothing if it does."""
+    alone = etree.Element(f"{{{namespace}}}{root}" if namespace else root)
+    alone.append(deepcopy(record))
+    if schema.validate(alone):
+        return []
+    return [(entry.line or line, entry.message.replace("{" + namespace + "}", "")) for entry in cast(Any, schema.error_log)]
+
+
+def read_lines(lines: Iterator[tuple[int, bytes]], layout: RecordLayout, root: str, schema: etree.XMLSchema) -> Reading:
     """One small XML document a line (line numbers as given): *root* with one child, the record."""
-    collector = RecordCollector(layout, ordered=True)
-    defects: list[StructureDefect] = []
-    parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False, remove_comments=False)
+    out = Reading(RecordCollector(layout, ordered=True))
+    collector, defects = out.collector, out.defects
+    parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False, remove_comments=True, remove_pis=True)
     for at, raw in lines:
         number = len(collector.lines) + 1
+        if not raw.strip():
+            defects.append(StructureDefect("unreadable", at, number, "", "an empty line"))
+            continue
         if markup := forbidden_markup(raw):
             defects.append(StructureDefect("forbidden", at, number, markup, "is never read"))
             continue
@@ -265,7 +335,11 @@ def read_lines(lines: Iterator[tuple[int, bytes]], layout: RecordLayout, root: s
         before = len(collector.defects)
         collector.add(document[0], at)
         collector.defects[before:] = [StructureDefect(d.kind, at, d.record, d.element, d.detail) for d in collector.defects[before:]]
-    return collector, defects
+        if not schema.validate(document):
+            out.schema_errors.extend((at, entry.message) for entry in cast(Any, schema.error_log))
+    if not collector.lines and not defects:
+        defects.append(StructureDefect("no_records", 1, None, root, "holds no record"))
+    return out
 
 
 def _reason(error: Exception) -> str:

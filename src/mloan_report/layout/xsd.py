@@ -1,9 +1,8 @@
-"""The published schema of a record file: XSD from the layout, and validation against it as a stream."""
+"""The published schema of a record file: XSD from the layout."""
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from lxml import etree
 
@@ -127,47 +126,3 @@ def _text_restriction(simple: Any, field: LayoutField, codes: dict[str, CodeList
             _sub(out, "enumeration", value="")
     if field.collapse:
         _sub(out, "whiteSpace", value="collapse")
-
-
-class _Discard:
-    """A parser target that builds nothing: the schema is checked while the text streams by."""
-
-    def start(self, tag: Any, attributes: Any) -> None:
-        pass
-
-    def end(self, tag: Any) -> None:
-        pass
-
-    def data(self, data: Any) -> None:
-        pass
-
-    def close(self) -> None:
-        pass
-
-
-def is_valid_document(path: Path, schema: etree.XMLSchema) -> bool:
-    """Whether the whole document fits the schema, at full speed: no tree is built and nothing is explained."""
-    parser = etree.XMLParser(schema=schema, target=cast(Any, _Discard()), resolve_entities=False, no_network=True, load_dtd=False)
-    try:
-        with path.open("rb") as stream:
-            while block := stream.read(1 << 20):
-                parser.feed(block)
-        parser.close()
-    except etree.XMLSyntaxError:
-        return False
-    return not any(e.level >= etree.ErrorLevels.ERROR for e in parser.error_log)
-
-
-def explain_document(path: Path, schema: etree.XMLSchema, most: int = 200) -> list[tuple[int, str]]:
-    """Line and reason of what does not fit, record by record; at most *most*. For files that failed."""
-    found: list[tuple[int, str]] = []
-    try:
-        tree = etree.parse(str(path), etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False))
-    except etree.XMLSyntaxError as error:
-        return [(error.lineno or 0, str(error))]
-    schema.validate(tree)
-    for entry in cast(Any, schema.error_log):
-        found.append((entry.line, entry.message.replace("{" + (tree.getroot().nsmap.get(None) or "") + "}", "")))
-        if len(found) >= most:
-            break
-    return found

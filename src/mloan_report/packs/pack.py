@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from functools import cached_property
@@ -17,9 +17,12 @@ from types import ModuleType
 from typing import Any
 
 from mloan_report.layout import CodeList, Group, LayoutCodes, Lookup, RecordLayout, RecordRule, RefusedLayout, parse_rules, read_codes, read_fields
+from mloan_report.model.currency import countries, currencies
 from mloan_report.portfolio.sql import Function
 
 PACK_API = 1
+# Lists of public standards, which a pack names (@external) and does not repeat.
+PUBLIC_LISTS: dict[str, Callable[[], Iterable[str]]] = {"iso4217": currencies, "country_alpha3": lambda: countries().values()}
 CERTAINTIES = ("official", "secondary", "public_code", "knowledge", "knowledge_low", "self_made")
 
 
@@ -193,7 +196,7 @@ class Pack:
         from mloan_report.packs.sql_functions import common_functions
 
         own = getattr(self.module, "FUNCTIONS", {}) if self.module else {}
-        return {**common_functions(), **own}
+        return {**common_functions(), **{f"IN_{name.upper()}": _listed(codes) for name, codes in self.codes.items()}, **own}
 
     def hook(self, name: str) -> Callable[..., Any] | None:
         """A function of the pack's own Python, or None."""
@@ -266,7 +269,7 @@ def load_pack(folder: Traversable, package: str | None = None) -> Pack:
         raise RefusedLayout(f"{data['id']} is written for pack_api {data['pack_api']}; this library has {PACK_API}")
     if data["certainty"] not in CERTAINTIES:
         raise RefusedLayout(f"{data['id']}: certainty {data['certainty']!r} is not one of {', '.join(CERTAINTIES)}")
-    codes = read_codes(e.read_text(encoding="utf-8") for e in _files(folder, "codes", ".csv") if not e.name.startswith("map_"))
+    codes = read_codes((e.read_text(encoding="utf-8") for e in _files(folder, "codes", ".csv") if not e.name.startswith("map_")), PUBLIC_LISTS)
     maps = tuple(_map(folder, m) for m in data.get("map", []))
     settings = {
         name: Setting(
@@ -284,6 +287,11 @@ def load_pack(folder: Traversable, package: str | None = None) -> Pack:
     if package is not None and folder.joinpath("functions.py").is_file():
         module = importlib.import_module(f"{package}.functions")
     return Pack(data["id"], folder, data, codes, maps, settings, module)
+
+
+def _listed(codes: CodeList) -> Function:
+    """Whether a value is an active code of a list, for rules and values: IN_<LIST>(value)."""
+    return lambda value: value.is_in(list(codes.active))
 
 
 def _map(folder: Traversable, data: Mapping[str, Any]) -> ValueMap:

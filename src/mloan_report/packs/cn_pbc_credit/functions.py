@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Callable, Iterator, Mapping
-from datetime import date
+from datetime import date, datetime
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -347,6 +347,8 @@ def check_file(pack: Pack, read: Any) -> Iterator[Finding]:
     if facts.get("header_record") is None:
         yield rules["ABH005/F0000301"].finding(**place, length=facts.get("header_length"))
         return
+    if not _is_time(facts["header_time"]):
+        yield rules["ABH005/F0000301"].finding(**place, length=facts.get("header_length"), value=facts["header_time"])
     if facts.get("name_record") is not None:
         if facts["name_record"] != facts["header_record"]:
             yield rules["CN_PBC_CREDIT-001"].finding(**place, name=facts["name_record"], header=facts["header_record"])
@@ -367,6 +369,13 @@ def check_file(pack: Pack, read: Any) -> Iterator[Finding]:
         yield from _body_against_header(read, rules, facts)
 
 
+def _is_time(text: str) -> bool:
+    try:
+        return bool(datetime.strptime(text, "%Y%m%d%H%M%S"))
+    except ValueError:
+        return False
+
+
 def _body_against_header(read: Any, rules: Mapping[str, Any], facts: Mapping[str, Any]) -> Iterator[Finding]:
     typed, lines = read.records.typed, read.records.lines
     other = typed.with_row_index("_i").filter(pl.col("InfRecType").is_not_null() & (pl.col("InfRecType") != facts["header_record"]))
@@ -379,13 +388,17 @@ def _body_against_header(read: Any, rules: Mapping[str, Any], facts: Mapping[str
         "AcctCode": "ABE002/I0001301",
         "Mcc": "ABE002/I0001301",
         "InfSurcCode": "ABE002/I0001301",
+        "MaxGuarMcc": "ABE002/I0001301",
+        "Ccc": "ABE002/I0001301",
         "MngmtOrgCode": "ABE003/I0001302",
         "Cimoc": "ABE003/I0001302",
     }
     for column, code in owned.items():
-        if column not in typed.columns:
-            continue
         prefix = provider if code.startswith("ABE002") else provider[:9]
-        wrong = typed.with_row_index("_i").filter(pl.col(column).is_not_null() & ~pl.col(column).str.starts_with(prefix))
-        for i in wrong["_i"].to_list():
-            yield rules[code].finding(table=read.record, file=read.path.name, row=lines[i], field=column, value=typed[column][i], provider=provider)
+        frames = [(typed, lines), *((g.typed, lines.gather(g.typed["_record"])) for g in read.records.groups.values())]
+        for frame, at in frames:
+            if column not in frame.columns:
+                continue
+            wrong = frame.with_row_index("_i").filter(pl.col(column).is_not_null() & ~pl.col(column).str.starts_with(prefix))
+            for i in wrong["_i"].to_list():
+                yield rules[code].finding(table=read.record, file=read.path.name, row=at[i], field=column, value=frame[column][i], provider=provider)

@@ -31,7 +31,7 @@ def add_faults(book: SampleBook, folder: Path) -> None:
     numbers[2]["value"] = numbers[2]["value"][:-1] + ("1" if numbers[2]["value"][-1] != "1" else "2")
     fault("IDN-004" if numbers[2]["scheme"].startswith("cn") else "IDN-006", "identifiers", "a wrong check digit")
     due[30]["principal_due"] = "1.00"
-    fault("AMT-004", "instalments", "a schedule that is not the loan's principal")
+    fault("AMT-004", "loans", "a schedule that is not the loan's principal")
     loans[5]["annual_rate_pct"] = ""
     fault("REQ-001", "loans", "an interest loan without a rate")
     loans[6]["matures_on"] = "2001-01-01"

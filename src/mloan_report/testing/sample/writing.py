@@ -78,8 +78,9 @@ def make_sample(loans: int, country: str, seed: int, out: str | Path, *, as_of: 
     With *faults*, known defects are put in and listed in faults.json. KeyError for a country without a sample.
     """
     folder = Path(out)
+    where = country_for(country)
     folder.mkdir(parents=True, exist_ok=True)
-    book = make_book(loans, country_for(country), seed, as_of)
+    book = make_book(loans, where, seed, as_of)
     (folder / "institution.toml").write_text(_INSTITUTION[country], encoding="utf-8")
     if faults:
         add_faults(book, folder)
