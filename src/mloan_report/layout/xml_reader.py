@@ -239,9 +239,7 @@ def read_document(path: Path, layout: RecordLayout, namespace: str, root: str, s
     try:
         for element, line in _records(path, want_root, schema, []):
             out.collector.add_valid(element, line)
-        if out.collector.lines:
-            return out
-        refused = (1, "the document holds nothing")
+        return out
     except etree.XMLSyntaxError as error:
         refused = (error.lineno or 1, error.msg or str(error))
     out = Reading(RecordCollector(layout, ordered=False))
@@ -268,8 +266,7 @@ def read_document(path: Path, layout: RecordLayout, namespace: str, root: str, s
 
 def _records(path: Path, want_root: str, schema: etree.XMLSchema | None, defects: list[StructureDefect]) -> Iterator[tuple[Any, int]]:
     """The root's children and their lines, each forgotten when the next is asked for."""
-    depth = 0
-    line = 1
+    depth = line = 0
     options: dict[str, Any] = {
         "resolve_entities": False,
         "no_network": True,
@@ -297,6 +294,8 @@ def _records(path: Path, want_root: str, schema: etree.XMLSchema | None, defects
                 if parent is not None:
                     while parent[0] is not element:
                         del parent[0]
+    if depth or line == 0:  # a parser that validates says nothing of a document that stops early
+        raise etree.XMLSyntaxError("the document stops before its end", 0, line, 0)
 
 
 def _reasons(record: Any, line: int, root: str, namespace: str, schema: etree.XMLSchema) -> list[tuple[int, str]]:
