@@ -28,13 +28,14 @@ from mloan_report.portfolio.typing import ROW
 @dataclass(frozen=True)
 class Broken:
     """Rows of a table that break a rule: ``rows`` with the table's columns and ``_row``; ``field`` is where to look;
-    ``args`` names columns of ``rows`` for the message.
+    ``args`` names columns of ``rows`` for the message; of those, ``money`` are amounts in minor units.
     """
 
     table: str
     rows: pl.DataFrame
     field: str | None = None
     args: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    money: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,10 @@ from mloan_report.model.finding import Finding
 from mloan_report.portfolio import Portfolio
 
 
+WHOLE_COLUMN = ("TAB-014", "TAB-018")
+"""Findings of a column of which no value could be read."""
+
+
 @dataclass(frozen=True)
 class ColumnQuality:
     """One column: rows, values given, rows with an error finding; shares are None where nothing is asked."""
@@ -52,11 +56,15 @@ def data_quality(portfolio: Portfolio, findings: Sequence[Finding]) -> list[Colu
     wrong: dict[tuple[str, str], set[int | None]] = {}
     unread: dict[tuple[str, str], int] = {}
     for f in findings:
-        if f.severity == "error" and f.table and f.field:
+        if f.severity == "error" and f.table and f.field and f.code != "TAB-011":
+            if f.code in WHOLE_COLUMN:
+                unread[f.table, f.field] = portfolio.table(f.table).height
+                wrong[f.table, f.field] = set(range(unread[f.table, f.field]))
+                continue
             rows = wrong.setdefault((f.table, f.field), set())
             if f.row not in rows:
                 rows.add(f.row)
-                if f.code.startswith("TAB-") and f.code not in ("TAB-001", "TAB-002", "TAB-011"):
+                if f.code.startswith("TAB-") and f.code not in ("TAB-001", "TAB-002"):
                     unread[f.table, f.field] = unread.get((f.table, f.field), 0) + 1
     out = []
     for name, model in table_models().items():

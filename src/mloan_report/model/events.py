@@ -238,7 +238,7 @@ class Adjustment(Table):
     table: Annotated[str, c.text("Table", "表", "borrowers")]
     key: Annotated[str, c.text("Key of the row, parts separated by |", "行键", "B000417")]
     field: Annotated[str, c.text("Column", "字段", "district_code")]
-    old_value: Annotated[str, c.text("Old value", "原值", "0600", "identifier")]
+    old_value: Annotated[str | None, c.text("Old value (empty: the cell was empty)", "原值", "0600", "identifier")] = None
     new_value: Annotated[str, c.text("New value", "新值", "0614", "identifier")]
     reason: Annotated[str, c.text("Reason", "原因", "typing error")]
     entered_by: Annotated[str, c.text("Entered by", "录入人", "ana")]

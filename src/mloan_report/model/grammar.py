@@ -21,6 +21,9 @@ AMOUNT_BOUND = 10**15
 RATE_SCALE = 7
 """Rates are int64 in 10^-7 of a percent."""
 
+RATE_BOUND = 10**6 * 10**RATE_SCALE
+"""No rate reaches a million percent."""
+
 
 def parse_date(text: str) -> date:
     """The calendar day that *text* (YYYY-MM-DD) names; ValueError when it is not one."""

@@ -25,5 +25,5 @@ def mask(value: str | None, pii: Pii | None) -> str | None:
     if pii == "name":
         return value[0] + HIDDEN * min(3, max(1, len(value) - 1))
     if pii == "birth":
-        return value[:4] + "-**-**"
+        return value[:4] + "-**-**" if value[:4].isdigit() and value[4:5] == "-" else HIDDEN * 3
     return HIDDEN * 3

@@ -105,8 +105,7 @@ def build_portfolio(
         tables[name] = typer.typed(_currency_of_row(typer, institution.currency_code, currency_maps))
         found.extend(typer.findings)
     for name in extra:
-        if "_" not in name:
-            found.append(SHAPE_RULES["TAB-016"].finding(file=files.get(name, name)))
+        found.append(SHAPE_RULES["TAB-016"].finding(table=name, file=files.get(name, name)))
     portfolio = Portfolio(institution, tables, tuple(found), dict(files), dict(digests or {}), extra)
     return apply_adjustments(portfolio)
 

@@ -125,13 +125,13 @@ _RULES = (
         "An amount whose currency is unknown",
         "{field} is {value}: the row's currency cannot be found.",
         "The amount is in the currency of its loan (or of its own row), and that is not there.",
-        "Add the loan {key}, or correct the row's loan_id.",
+        "Add the loan {loan_id}, or correct the row's loan_id.",
     ),
     Rule(
         "TAB-016",
         "information",
         "A file the model does not know",
-        "{file} is not a table of the model.",
+        "{file} is not a table of the model: only a pack that declares such a table reads it.",
         "A misspelt table name would show here.",
         "Rename it if it was meant for a table of the model.",
     ),
@@ -182,6 +182,14 @@ _RULES = (
         "{field} is {value}: more than seven decimals.",
         "Rates are kept in ten-millionths of a percent, exactly.",
         "Round the rate at its source.",
+    ),
+    Rule(
+        "TAB-023",
+        "error",
+        "A rate beyond the bound",
+        "{field} is {value}: a million percent or more.",
+        "No loan has such a rate; an amount may stand in the wrong column.",
+        "Correct the rate.",
     ),
 )
 SHAPE_RULES: dict[str, Rule] = {rule.id: rule for rule in _RULES}

@@ -6,8 +6,6 @@ is Int64; flag is Boolean; amount is Int64 in minor units of the row's currency;
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import polars as pl
 
 from mloan_report.model import Field, Table, fields_of, grammar
@@ -166,7 +164,9 @@ class TableTyper:
         value, lost = _rescale(unscaled, scale, pl.Series([grammar.RATE_SCALE]).new_from_index(0, raw.len()))
         too_fine = text.is_not_null() & ~bad & lost
         self._report("TAB-022", field, text, too_fine)
-        return _null_where(value, bad | too_fine)
+        too_large = text.is_not_null() & ~bad & ~lost & (value.abs() >= grammar.RATE_BOUND)
+        self._report("TAB-023", field, text, too_large)
+        return _null_where(value, bad | too_fine | too_large).cast(pl.Int64, strict=False)
 
     def _amount(self, field: Field, raw: pl.Series, currency_of_row: pl.Series, digits: pl.Series) -> pl.Series:
         unscaled, scale, text, bad = self._decimal(field, raw)
@@ -177,7 +177,7 @@ class TableTyper:
         self._report("TAB-006", field, text, too_fine, currency=currency_of_row, digits=digits)
         too_large = text.is_not_null() & ~bad & ~unknown & ~lost & (value.abs() >= grammar.AMOUNT_BOUND)
         self._report("TAB-007", field, text, too_large)
-        return _null_where(value, bad | unknown | too_fine | too_large)
+        return _null_where(value, bad | unknown | too_fine | too_large).cast(pl.Int64, strict=False)
 
     def _decimal(self, field: Field, raw: pl.Series) -> tuple[pl.Series, pl.Series, pl.Series, pl.Series]:
         """Unscaled integer, its scale, the text it came from, and where the text breaks the grammar."""
@@ -199,7 +199,8 @@ class TableTyper:
     def _report(self, code: str, field: Field, text: pl.Series, where: pl.Series, **args: object) -> None:
         if not where.any():
             return
-        key = [self.text_column(k) for k in self.model.KEY]
+        key = [(self.text_column(k), fields_of(self.model)[k].column.pii) for k in self.model.KEY]
+        loans = self.text_column("loan_id")
         rows, values = self.raw[ROW], text
         for i in where.arg_true().to_list():
             extra = {k: (v[i] if isinstance(v, pl.Series) else v) for k, v in args.items()}
@@ -209,7 +210,8 @@ class TableTyper:
                     file=self.file,
                     row=int(rows[i]),
                     field=field.name,
-                    key=_key_text(k[i] for k in key),
+                    key="|".join(mask(k[i], pii) or "" for k, pii in key),
+                    loan_id=loans[i],
                     value=mask(values[i], field.column.pii),
                     **extra,
                 )
@@ -226,10 +228,6 @@ class TableTyper:
                 self.findings.append(SHAPE_RULES["TAB-012"].finding(table=self.model.TABLE, field=name, file=self.file))
 
 
-def _key_text(parts: Iterable[object]) -> str:
-    return "|".join("" if p is None else str(p) for p in parts)
-
-
 def _blank_to_null(text: pl.Series) -> pl.Series:
     return pl.select(pl.when(text != "").then(text)).to_series().rename(text.name)
 
@@ -241,7 +239,7 @@ def _null_where(values: pl.Series, bad: pl.Series) -> pl.Series:
 
 
 def _rescale(unscaled: pl.Series, scale: pl.Series, digits: pl.Series) -> tuple[pl.Series, pl.Series]:
-    """The value at *digits* decimals as Int64, and where that loses something."""
+    """The value at *digits* decimals as Int128, and where that loses something."""
     shift = digits.cast(pl.Int64) - scale.cast(pl.Int64)
     frame = pl.DataFrame({"u": unscaled.cast(pl.Int128), "s": shift}).with_columns(
         up=pl.col("s").clip(0, 10).replace_strict(list(range(11)), _POWERS, return_dtype=pl.Int64).cast(pl.Int128),
@@ -251,5 +249,4 @@ def _rescale(unscaled: pl.Series, scale: pl.Series, digits: pl.Series) -> tuple[
         value=(pl.col("u") * pl.col("up") // pl.col("down")),
         lost=(pl.col("u") % pl.col("down") != 0).fill_null(False),
     )
-    value = out["value"]
-    return value.cast(pl.Int64, strict=False), out["lost"]
+    return out["value"], out["lost"]

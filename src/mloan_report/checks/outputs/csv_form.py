@@ -15,7 +15,7 @@ COLUMNS = ("severity", "code", "message", "table", "key", "field", "value", "fil
 def write(findings: Sequence[Finding]) -> str:
     """One row a finding. A cell that a spreadsheet would take for a formula is quoted with an apostrophe."""
     out = io.StringIO()
-    rows = csv.writer(out, lineterminator="\n")
+    rows = csv.writer(out, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
     rows.writerow(COLUMNS)
     for f in findings:
         data = finding_as_dict(f)
@@ -24,4 +24,4 @@ def write(findings: Sequence[Finding]) -> str:
 
 
 def _safe(value: object) -> object:
-    return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "@", "-") else value
+    return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "@", "-", "\t", "\r") else value
