@@ -17,7 +17,8 @@ from typing import Any
 
 import polars as pl
 
-from mloan_report.model import fields_of, table_models
+from mloan_report.model import fields_of, grammar, table_models
+from mloan_report.model.currency import currencies
 from mloan_report.model.finding import Finding, Rule, Severity
 from mloan_report.model.masking import mask
 from mloan_report.portfolio import Portfolio
@@ -136,9 +137,19 @@ def _findings(rule: Rule, broken: Broken, portfolio: Portfolio) -> list[Finding]
     key = [k for k in (model.KEY if model else ()) if k in broken.rows.columns]
     out = []
     pii = {name: f.column.pii for name, f in fields.items()}
-    for row in broken.rows.iter_rows(named=True):
-        value = row.get(broken.field) if broken.field else None
-        args = {n: mask(_text(row.get(c)), pii.get(c)) for n, c in broken.args.items()}
+    kinds = {name: f.column.kind for name, f in fields.items()} | dict.fromkeys(broken.money, "amount")
+    digits = _minor_digits(broken, portfolio)
+    for i, row in enumerate(broken.rows.iter_rows(named=True)):
+
+        def shown(column: str, row: Mapping[str, Any] = row, i: int = i) -> str | None:
+            value = row.get(column)
+            if isinstance(value, int) and kinds.get(column) == "amount":
+                value = f"{grammar.from_minor(value, digits[i]):f}"
+            elif isinstance(value, int) and kinds.get(column) == "rate":
+                value = f"{grammar.from_minor(value, grammar.RATE_SCALE).normalize():f}"
+            return mask(_text(value), pii.get(column))
+
+        args = {n: shown(c) or "nothing" for n, c in broken.args.items()}
         out.append(
             rule.finding(
                 table=broken.table,
@@ -146,12 +157,25 @@ def _findings(rule: Rule, broken: Broken, portfolio: Portfolio) -> list[Finding]
                 row=row.get(ROW),
                 field=broken.field,
                 key="|".join(mask(_text(row[k]), pii.get(k)) or "" for k in key),
-                value=mask(_text(value), pii.get(broken.field or "")),
+                value=shown(broken.field) if broken.field else None,
                 loan_id=row.get("loan_id"),
                 **args,
             )
         )
     return out
+
+
+def _minor_digits(broken: Broken, portfolio: Portfolio) -> list[int]:
+    """The decimals of each row's currency: its own, its loan's, else the lender's."""
+    rows = broken.rows
+    home = portfolio.institution.currency_code
+    code = pl.Series("c", [None], dtype=pl.String).new_from_index(0, rows.height)
+    if "loan_id" in rows.columns and portfolio.has("loans"):
+        loans = portfolio.table("loans").select("loan_id", c="currency_code").unique("loan_id")
+        code = rows.select("loan_id").join(loans, on="loan_id", how="left", maintain_order="left")["c"]
+    if "currency_code" in rows.columns:
+        code = rows["currency_code"].fill_null(code)
+    return code.fill_null(home).replace_strict(currencies(), default=2, return_dtype=pl.Int64).to_list()
 
 
 def _text(value: Any) -> str | None:

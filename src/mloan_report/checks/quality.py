@@ -11,7 +11,6 @@ from mloan_report.model import fields_of, table_models
 from mloan_report.model.finding import Finding
 from mloan_report.portfolio import Portfolio
 
-
 WHOLE_COLUMN = ("TAB-014", "TAB-018")
 """Findings of a column of which no value could be read."""
 

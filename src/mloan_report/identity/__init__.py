@@ -73,6 +73,8 @@ def scheme_for(scheme: str) -> Scheme:
         module = importlib.import_module(f"stdnum.{scheme}")
     except ImportError:
         raise KeyError(scheme) from None
+    if not hasattr(module, "validate"):  # a country's package, not a number of it
+        raise KeyError(scheme)
 
     def parts(numbers: pl.Series) -> dict[str, pl.Series]:
         values = numbers.drop_nulls().unique().to_list()

@@ -264,6 +264,11 @@ def read_document(path: Path, layout: RecordLayout, namespace: str, root: str, s
     return out
 
 
+class _StopsEarly(etree.XMLSyntaxError):
+    def __init__(self, why: str) -> None:
+        super().__init__(why, cast(Any, 0), 0, 0)  # type: ignore[call-arg]
+
+
 def _records(path: Path, want_root: str, schema: etree.XMLSchema | None, defects: list[StructureDefect]) -> Iterator[tuple[Any, int]]:
     """The root's children and their lines, each forgotten when the next is asked for."""
     depth = line = 0
@@ -295,7 +300,7 @@ def _records(path: Path, want_root: str, schema: etree.XMLSchema | None, defects
                     while parent[0] is not element:
                         del parent[0]
     if depth or line == 0:  # a parser that validates says nothing of a document that stops early
-        raise etree.XMLSyntaxError("the document stops before its end", 0, line, 0)
+        raise _StopsEarly("the document stops before its end")
 
 
 def _reasons(record: Any, line: int, root: str, namespace: str, schema: etree.XMLSchema) -> list[tuple[int, str]]:

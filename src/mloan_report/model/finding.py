@@ -83,7 +83,7 @@ class _Missing(dict[str, Any]):
 def render(template: str, finding: Finding) -> str:
     """*template* filled with the finding's arguments and places."""
     places = {name: getattr(finding, name) for name in _PLACES}
-    return template.format_map(_Missing({**places, **finding.args}))
+    return template.format_map(_Missing({n: "nothing" if v is None else v for n, v in {**places, **finding.args}.items()}))
 
 
 def has_errors(findings: Iterable[Finding]) -> bool:

@@ -30,7 +30,8 @@ def _apply(portfolio: Portfolio, row: dict[str, str | None]) -> tuple[Portfolio,
     model = table_models().get(target)
     place = {"table": "adjustments", "key": row["adjustment_id"], "row": row["_row"], "file": portfolio.files.get("adjustments")}
     if model is None or field not in fields_of(model) or not portfolio.has(target):
-        return portfolio, SHAPE_RULES["TAB-020"].finding(**place, field=field, value=mask(row["old_value"], "contact") or "nothing", target=target, found="no such column")
+        hidden = mask(row["old_value"], "contact") or "nothing"
+        return portfolio, SHAPE_RULES["TAB-020"].finding(**place, field=field, value=hidden, target=target, found="no such column")
     spec = fields_of(model)[field]
     column = spec.column
     if not row["approved_by"]:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import polars as pl
 
 from mloan_report.checks.engine import Book, Broken, check
+from mloan_report.checks.standing import standing
 from mloan_report.model import fields_of, table_models
 from mloan_report.model.finding import Rule
 from mloan_report.portfolio.writing import minor_to_text
@@ -113,7 +114,7 @@ def parts_of_repayment(book: Book) -> Iterator[Broken]:
     parts = ["principal_paid", "interest_paid", "fees_paid", "penalty_paid"]
     given = pl.any_horizontal([pl.col(p).is_not_null() for p in parts])
     total = pl.sum_horizontal([pl.col(p).fill_null(0) for p in parts])
-    yield Broken("repayments", book.table("repayments").filter(given & (total != pl.col("amount"))), "repayment_id")
+    yield Broken("repayments", book.table("repayments").filter(given & (total != pl.col("amount"))), "amount")
 
 
 @check(
@@ -146,9 +147,8 @@ def repaid_more_than_owed(book: Book) -> Iterator[Broken]:
 )
 def disbursed_in_all(book: Book) -> Iterator[Broken]:
     rows = book.table("disbursements")
-    undone = rows["reverses_id"].drop_nulls().implode()
-    standing = rows.filter(~pl.col("disbursement_id").is_in(undone) & pl.col("reverses_id").is_null())
-    sums = standing.group_by("loan_id").agg(sum=pl.col("amount").sum())
+    left = standing(rows, "disbursement_id")
+    sums = left.group_by("loan_id").agg(sum=pl.col("amount").sum())
     joined = (
         book.table("loans")
         .join(sums, on="loan_id", how="inner", maintain_order="left")
@@ -178,19 +178,25 @@ def collateral_beyond_value(book: Book) -> Iterator[Broken]:
         "AMT-009",
         "error",
         "Shares that do not sum to 100",
-        "Loan {loan}: the funding shares of {value} do not sum to 100 percent.",
+        "Loan {loan}: the funding shares of {day} do not sum to 100 percent.",
         "Own share and partners' shares are figures of every report.",
         "Correct the shares of that day.",
     )
 )
 def shares_of_a_day(book: Book) -> Iterator[Broken]:
     shares = book.table("funding_shares")
-    days = shares.select("loan_id", day="from_on").unique(maintain_order=True)
+    begins = shares.select("loan_id", day="from_on")
+    after = shares.select("loan_id", day=pl.col("to_on").dt.offset_by("1d")).drop_nulls()
+    last = shares.group_by("loan_id").agg(end=pl.col("to_on").max(), open=pl.col("to_on").null_count() > 0)
+    # The day after the last share ends is nobody's, and no defect; before that every day has its shares.
+    after = after.join(last, on="loan_id").filter(pl.col("open") | (pl.col("day") <= pl.col("end"))).select("loan_id", "day")
+    days = pl.concat([begins, after]).unique(maintain_order=True)
     each = days.join(shares.select("loan_id", "share_pct", "from_on", "to_on", "_row"), on="loan_id").filter(
         (pl.col("from_on") <= pl.col("day")) & (pl.col("to_on").is_null() | (pl.col("to_on") >= pl.col("day")))
     )
-    wrong = each.group_by("loan_id", "day").agg(total=pl.col("share_pct").sum(), _row=pl.col("_row").min()).filter(pl.col("total") != 100 * 10**7)
-    yield Broken("funding_shares", wrong.sort("_row"), "day", {"loan": "loan_id"})
+    wrong = each.group_by("loan_id", "day").agg(share_pct=pl.col("share_pct").sum(), _row=pl.col("_row").min()).filter(pl.col("share_pct") != 100 * 10**7)
+    first = wrong.sort("_row", "day").unique("loan_id", keep="first", maintain_order=True)
+    yield Broken("funding_shares", first, "share_pct", {"loan": "loan_id", "day": "day"})
 
 
 @check(
@@ -213,8 +219,8 @@ def reversal_amount(book: Book) -> Iterator[Broken]:
     Rule(
         "AMT-011",
         "warning",
-        "A schedule of another sum than what is owed",
-        "Loan {loan}: version {value} schedules another principal than was owed when it took effect.",
+        "A schedule of a sum that cannot have been owed",
+        "Loan {loan}: version {value} schedules more principal than was ever owed, or less than is still owed.",
         "The balance by the schedule and the balance by what happened part ways.",
         "Give what was capitalised, forgiven or carried over, or correct the schedule.",
     ),
@@ -227,9 +233,9 @@ def version_principal(book: Book) -> Iterator[Broken]:
     left = book.table("instalments").group_by("loan_id", "schedule_version").agg(planned=pl.col("principal_due").sum(), _row=pl.col("_row").min())
     rows = later.join(left, on=["loan_id", "schedule_version"], how="inner").join(carried, on=["loan_id", "schedule_version"], how="left")
     owed = pl.col("disbursed_principal") + pl.col("capitalised_principal") + pl.col("bought_principal") - pl.col("forgiven_principal")
-    paid_before = owed - pl.col("claim_principal") - pl.col("sold_principal") - pl.col("extinguished_principal")
-    too_much = pl.col("planned") + pl.col("extra").fill_null(0) > owed
-    too_little = pl.col("planned") + pl.col("extra").fill_null(0) < owed - paid_before - 0
+    scheduled = pl.col("planned") + pl.col("extra").fill_null(0)
+    too_much = scheduled > owed
+    too_little = scheduled < pl.col("claim_principal") + pl.col("sold_principal") + pl.col("extinguished_principal")
     yield Broken(
         "instalments", rows.filter(too_much | too_little).sort("_row").select("loan_id", "schedule_version", "_row"), "schedule_version", {"loan": "loan_id"}
     )

@@ -243,3 +243,18 @@ def chinese_mobile(book: Book) -> Iterator[Broken]:
         if rows.height:
             parts = check_column("cn.mobile", rows["phone"])
             yield Broken(name, rows.filter(parts["length"][1] | parts["characters"][1] | parts["prefix"][1]), "phone")
+
+
+@check(
+    Rule(
+        "IDN-015",
+        "warning",
+        "An identity number whose date part is no date",
+        "{scheme} {value} holds digits that are no date where a date is expected.",
+        "The rule of that part has one source only, so this asks for a look.",
+        _FIX,
+        certainty="knowledge",
+    )
+)
+def doubtful_date(book: Book) -> Iterator[Broken]:
+    yield from _failing(book, "date", soft=True)

@@ -175,7 +175,7 @@ def shared_id(book: Book) -> Iterator[Broken]:
         "KEY-008",
         "error",
         "A reversal of nothing",
-        "{table} {key} reverses {value}, which is not there.",
+        "{table} {key} reverses {value}, which is no row of the table.",
         "What was undone cannot be told, so the money counts or does not count by chance.",
         "Correct reverses_id, or add the reversed row.",
     )

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import polars as pl
 
 from mloan_report.checks.engine import Book, Broken, check
+from mloan_report.checks.standing import standing
 from mloan_report.model.finding import Rule
 
 
@@ -29,7 +30,7 @@ def _people(book: Book) -> pl.DataFrame:
     )
 )
 def same_number(book: Book) -> Iterator[Broken]:
-    rows = book.table("identifiers").filter(pl.col("value").is_not_null()).with_columns(plain=pl.col("value").str.replace_all("[- ]", "").str.to_uppercase())
+    rows = book.table("identifiers").filter(pl.col("value").is_not_null()).with_columns(plain=_plain("value"))
     first = rows.group_by("scheme", "plain", maintain_order=True).agg(other=pl.col("party_id").first())
     again = rows.join(first, on=["scheme", "plain"], how="left", maintain_order="left").filter(pl.col("party_id") != pl.col("other"))
     yield Broken("identifiers", again, "value", {"scheme": "scheme", "other": "other"})
@@ -64,7 +65,7 @@ def same_name_and_birth(book: Book) -> Iterator[Broken]:
     )
 )
 def name_differs(book: Book) -> Iterator[Broken]:
-    numbers = book.table("identifiers").filter(pl.col("value").is_not_null()).select("party_id", "scheme", "value")
+    numbers = book.table("identifiers").filter(pl.col("value").is_not_null()).select("party_id", "scheme", value=_plain("value"))
     named = numbers.join(_people(book).filter(pl.col("name").is_not_null()), on="party_id", how="inner", maintain_order="left").with_columns(
         folded=_folded("name")
     )
@@ -76,10 +77,14 @@ def name_differs(book: Book) -> Iterator[Broken]:
     spouses = (
         book.table("borrowers")
         .filter(pl.col("spouse_id").is_not_null() & pl.col("spouse_name").is_not_null())
-        .join(_people(book).select(spouse_id="party_id", known_name="name"), on="spouse_id", how="inner", maintain_order="left")
-        .with_columns(other_table=pl.lit("parties"))
+        .join(_people(book).select(spouse_id="party_id", known_name="name", other_table="table"), on="spouse_id", how="inner", maintain_order="left")
     )
     yield Broken("borrowers", spouses.filter(_folded("spouse_name") != _folded("known_name")), "spouse_name", {"other_table": "other_table"})
+
+
+def _plain(column: str) -> pl.Expr:
+    """A number without the marks that people put between its digits."""
+    return pl.col(column).str.replace_all("[- ]", "").str.to_uppercase()
 
 
 def _folded(column: str) -> pl.Expr:
@@ -127,7 +132,7 @@ def written_off_without_row(book: Book) -> Iterator[Broken]:
         "STA-003",
         "warning",
         "Given position and worked-out one disagree",
-        "Loan {key} on {day}: {field} is given as {given} and worked out as {worked}.",
+        "Loan {loan_id} on {day}: {field} is given as {given} and worked out as {worked}.",
         "One of the two is wrong: the lender's own figure, or the history it was worked out from.",
         "Correct the history or the figure.",
     ),
@@ -139,8 +144,8 @@ def given_position(book: Book) -> Iterator[Broken]:
     for column in ("claim_principal", "on_book_principal", "overdue_principal", "overdue_interest", "overdue_amount", "accrued_interest", "days_past_due"):
         worked = book.position.select("loan_id", worked=pl.col(f"computed_{column}" if f"computed_{column}" in book.position.columns else column))
         rows = given.join(worked, on="loan_id", how="inner", maintain_order="left").filter(pl.col(column) != pl.col("worked"))
-        rows = rows.with_columns(day=pl.col("as_of").cast(pl.String), given=pl.col(column).cast(pl.String), worked=pl.col("worked").cast(pl.String))
-        yield Broken("positions", rows, column, {"day": "day", "given": "given", "worked": "worked"})
+        money = () if column == "days_past_due" else ("worked",)
+        yield Broken("positions", rows, column, {"day": "as_of", "given": column, "worked": "worked"}, money=money)
 
 
 @check(
@@ -148,7 +153,7 @@ def given_position(book: Book) -> Iterator[Broken]:
         "HIS-001",
         "warning",
         "History that is missing",
-        "Loan {key} was changed on {on} ({kind}), but schedules has no version for it.",
+        "Loan {loan_id} was changed on {on} ({kind}), but schedules has no version for it.",
         "A past date is worked out from what was in force then; without the version the first schedule goes on.",
         "Add the version to schedules and its instalments.",
     )
@@ -177,16 +182,33 @@ def restructured_without_version(book: Book) -> Iterator[Broken]:
     )
 )
 def carried_by_default(book: Book) -> Iterator[Broken]:
-    later = book.table("schedules").filter(pl.col("carried_oldest_due_on").is_null() & pl.col("reason").is_in(["restructured", "extended", "payment_holiday"]))
+    cured = book.table("restructurings").filter(pl.col("cured_on").is_not_null()).select("loan_id").unique()
+    later = (
+        book.table("schedules")
+        .filter(pl.col("carried_oldest_due_on").is_null() & pl.col("reason").is_in(["restructured", "extended", "payment_holiday"]))
+        .join(cured, on="loan_id", how="anti", maintain_order="left")
+    )
+    # What fell due while each version was in force: before the next one took effect.
+    ends = (
+        book.table("schedules")
+        .sort("loan_id", "schedule_version")
+        .select("loan_id", "schedule_version", "effective_on")
+        .join(book.table("instalments").select("loan_id", "schedule_version").unique(), on=["loan_id", "schedule_version"], how="full", coalesce=True)
+        .sort("loan_id", "schedule_version")
+        .with_columns(replaced_on=pl.col("effective_on").shift(-1).over("loan_id"))
+        .select("loan_id", "schedule_version", "replaced_on")
+    )
     due = (
         book.table("instalments")
+        .join(ends, on=["loan_id", "schedule_version"], how="left")
+        .filter((pl.col("due_on") < pl.col("replaced_on")).fill_null(True))
         .join(later.select("loan_id", "schedule_version", "effective_on"), on="loan_id", suffix="_new")
         .filter((pl.col("schedule_version") < pl.col("schedule_version_new")) & (pl.col("due_on") < pl.col("effective_on")))
         .group_by("loan_id", pl.col("schedule_version_new").alias("schedule_version"))
         .agg(owed=(pl.col("principal_due") + pl.col("interest_due")).sum())
     )
     paid = (
-        book.table("repayments")
+        standing(book.table("repayments"), "repayment_id")
         .join(later.select("loan_id", "schedule_version", "effective_on"), on="loan_id")
         .filter(pl.col("paid_on") < pl.col("effective_on"))
         .group_by("loan_id", "schedule_version")

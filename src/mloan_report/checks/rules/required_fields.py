@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import polars as pl
 
 from mloan_report.checks.engine import Book, Broken, check
+from mloan_report.model import fields_of, table_models
 from mloan_report.model.finding import Rule
 
 
@@ -99,10 +100,11 @@ def status_without_date(book: Book) -> Iterator[Broken]:
     )
 )
 def code_without_scheme(book: Book) -> Iterator[Broken]:
-    for table, column in (("loans", "product_code"), ("borrowers", "occupation_code"), ("borrowers", "industry_code")):
-        scheme = column.replace("_code", "_scheme")
-        frame = book.table(table)
-        yield Broken(table, frame.filter(pl.col(column).is_not_null() & pl.col(scheme).is_null()), column)
+    for table, model in table_models().items():
+        for scheme in fields_of(model):
+            column = scheme.replace("_scheme", "_code")
+            if scheme.endswith("_scheme") and column in fields_of(model):
+                yield Broken(table, book.table(table).filter(pl.col(column).is_not_null() & pl.col(scheme).is_null()), column)
 
 
 @check(
