@@ -239,7 +239,9 @@ def read_document(path: Path, layout: RecordLayout, namespace: str, root: str, s
     try:
         for element, line in _records(path, want_root, schema, []):
             out.collector.add_valid(element, line)
-        return out
+        if out.collector.lines:
+            return out
+        refused = (1, "the document holds no record")
     except etree.XMLSyntaxError as error:
         refused = (error.lineno or 1, error.msg or str(error))
     out = Reading(RecordCollector(layout, ordered=False))
@@ -272,6 +274,7 @@ class _StopsEarly(etree.XMLSyntaxError):
 def _records(path: Path, want_root: str, schema: etree.XMLSchema | None, defects: list[StructureDefect]) -> Iterator[tuple[Any, int]]:
     """The root's children and their lines, each forgotten when the next is asked for."""
     depth = line = 0
+    started = False
     options: dict[str, Any] = {
         "resolve_entities": False,
         "no_network": True,
@@ -283,6 +286,7 @@ def _records(path: Path, want_root: str, schema: etree.XMLSchema | None, defects
     with path.open("rb") as stream:
         for event, element in etree.iterparse(stream, events=("start", "end"), schema=schema, **options):
             if event == "start":
+                started = True
                 depth += 1
                 if depth == 1 and element.tag != want_root:
                     defects.append(StructureDefect("root", element.sourceline or 1, None, str(element.tag), f"is the root; it should be {want_root}"))
@@ -299,7 +303,7 @@ def _records(path: Path, want_root: str, schema: etree.XMLSchema | None, defects
                 if parent is not None:
                     while parent[0] is not element:
                         del parent[0]
-    if depth or line == 0:  # a parser that validates says nothing of a document that stops early
+    if depth or not started:  # a parser that validates says nothing of a document that stops early
         raise _StopsEarly("the document stops before its end")
 
 

@@ -232,6 +232,9 @@ class _Calculation:
             amounts = sorted(self._by(rows, spec["largest"], spec["by"]).values(), reverse=True)
             return sum(amounts[: spec["top"]], start=Decimal(0)), "money"
         if "squares" in spec:
+            unknown = rows[spec["by"]].null_count()
+            if unknown:
+                raise _Unknown(f"{unknown} loans have no {spec['by']}: their share cannot be placed")
             return sum((_EXACT.multiply(v, v) for v in self._by(rows, spec["squares"], spec["by"]).values()), start=Decimal(0)), "none"
         if "square_of_sum" in spec:
             total = self._money(rows.select("currency_code", value=pl.col(spec["square_of_sum"])))
