@@ -80,7 +80,7 @@ def test_everything_is_run_where_nothing_is_selected() -> None:
         (["TAB-", "KEY-006"], {"TAB-003", "TAB-011", "TAB-015", "KEY-006"}),
         (["EQ"], set()),
     ],
-    ids=str,
+    ids=["family", "part of a number", "one rule", "two families", "none"],
 )
 def test_rules_are_selected_by_the_beginning_of_their_id(select: list[str], expected: set[str]) -> None:
     assert _codes(_tiny(), select=select) == expected
