@@ -243,3 +243,14 @@ def test_no_bytes_whatever_make_a_check_raise(data: bytes) -> None:
             path.write_bytes(data)
             pack = "sv_ssf_ctri" if name.endswith("xml") else "cn_pbc_credit"
             assert check_files([path], pack).findings
+
+
+@pytest.mark.parametrize("pack", ["sv_ssf_ctri", "cn_pbc_credit"])
+def test_records_read_in_chunks_are_the_records(pack: str, filings: dict[str, BuildResult], monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = filings[pack].folder
+    assert folder is not None
+    whole = check_files([folder]).records
+    monkeypatch.setattr("mloan_report.layout.xml_reader.CHUNK", 3)
+    chunked = check_files([folder]).records
+    assert set(whole) == set(chunked)
+    assert all(whole[name].text.equals(chunked[name].text) and whole[name].typed.equals(chunked[name].typed) for name in whole)

@@ -20,6 +20,8 @@ from mloan_report.layout.records import ABSENT, EMPTY, NIL, ROWNUM, VALUE, Recor
 from mloan_report.layout.text import from_text
 
 XSI_NIL = "{http://www.w3.org/2001/XMLSchema-instance}nil"
+CHUNK = 20_000
+"""Records gathered as objects before they become a frame."""
 _DOCTYPE = re.compile(rb"<!DOCTYPE|<!ENTITY", re.IGNORECASE)
 
 
@@ -61,10 +63,21 @@ class RecordCollector:
             inner = RecordLayout(group.name, group.name, group.rows, None, (), (), self.layout.null_as, group.fields)
             self.children[group.path] = RecordCollector(inner, self.ordered)
         self._by_segment = {name: _Names(self.layout, name) for name in ("", *self.has)}
+        self._chunks: list[tuple[pl.DataFrame, pl.DataFrame]] = []
         self._orders: dict[tuple[str, ...], list[tuple[list[str | None], list[int]]]] = {}
+
+    def _gather(self) -> None:
+        """Moves the lists into frames: a text in a frame takes a fraction of what it takes as an object."""
+        text = pl.DataFrame(self.texts, schema=dict.fromkeys(self.texts, pl.String))
+        self._chunks.append((text, pl.DataFrame(self.states, schema=dict.fromkeys(self.states, pl.UInt8))))
+        for column in self.texts:
+            self.texts[column].clear()
+            self.states[column].clear()
 
     def add_valid(self, element: Any, line: int) -> None:
         """Takes a record without segments that a schema proved: every field once, no text between, in any order."""
+        if self.lines and len(self.lines) % CHUNK == 0:
+            self._gather()
         self.lines.append(line)
         tags = tuple([child.tag for child in element])
         order = self._orders.get(tags)
@@ -80,6 +93,8 @@ class RecordCollector:
     def add(self, element: Any, line: int) -> None:
         """Takes one record element."""
         number = len(self.lines) + 1
+        if self.lines and len(self.lines) % CHUNK == 0:
+            self._gather()
         self.lines.append(line)
         for column in self.texts:
             self.texts[column].append(None)
@@ -174,9 +189,9 @@ class RecordCollector:
     def record_set(self, file: str = "") -> RecordSet:
         """What was gathered, typed."""
         fields = [f for f in self.layout.fields if not f.is_container and f.column in self.texts]
-        text = pl.DataFrame({c: self.texts[c] for c in self.texts}, schema=dict.fromkeys(self.texts, pl.String))
+        self._gather()
+        text, state = (pl.concat(part) for part in zip(*self._chunks, strict=True))
         text = text.with_columns([_collapse(pl.col(f.column)).alias(f.column) for f in fields if _collapses(f)])
-        state = pl.DataFrame({c: self.states[c] for c in self.states}, schema=dict.fromkeys(self.states, pl.UInt8))
         rows = self.parents if self.parents else list(range(len(self.lines)))
         base: list[pl.Series] = [pl.Series(ROWNUM, rows, dtype=pl.UInt32)]
         base += [pl.Series(f"has_{n}", v, dtype=pl.Boolean) for n, v in self.has.items()]
