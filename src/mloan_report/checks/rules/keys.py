@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import polars as pl
 
 from mloan_report.checks.engine import Book, Broken, check
-from mloan_report.model import table_models
+from mloan_report.model import fields_of, table_models
 from mloan_report.model.finding import Rule
 
 PARENTS = {
@@ -38,7 +38,9 @@ def duplicate_key(book: Book) -> Iterator[Broken]:
         if frame.height < 2:
             continue
         again = pl.struct(list(model.KEY)).is_duplicated() & (pl.struct(list(model.KEY)).cum_count().over(list(model.KEY)) > 1)
-        yield Broken(name, frame.filter(again), model.KEY[-1])
+        # A key that is missing is a finding already (TAB-002, TAB-011), and no duplicate.
+        given = pl.all_horizontal([pl.col(k).is_not_null() for k in model.KEY if fields_of(model)[k].required])
+        yield Broken(name, frame.filter(again & given), model.KEY[-1])
 
 
 @check(
