@@ -47,7 +47,6 @@ WARNED_OF_ALWAYS = {"CN_PBC_CREDIT-OPEN"}
 NOT_YET: dict[str, dict[str, str]] = {
     "sv_ssf_ctri": {},
     "cn_pbc_credit": {
-        "ABF002": "nothing raises it: an unreadable line is CN_PBC_CREDIT-007, a file that is not UTF-8 ABF011",
         "ABR006": "nothing raises it: an unreadable record is CN_PBC_CREDIT-007",
     },
 }
@@ -110,7 +109,7 @@ class File:
     head: list[str]
     records: list[etree._Element | bytes]
     tail: list[str]
-    edits: list[tuple[bytes, bytes]] = field(default_factory=list)
+    edits: list[tuple[bytes, bytes, int]] = field(default_factory=list)
     count: bool = True
 
     def content(self) -> bytes:
@@ -120,9 +119,9 @@ class File:
         lines = [h.encode() for h in head]
         lines += [r if isinstance(r, bytes) else _one_line(r) for r in self.records]
         data = b"\n".join([*lines, *(t.encode() for t in self.tail)]) + b"\n"
-        for old, new in self.edits:
+        for old, new, times in self.edits:
             assert old in data, f"{self.name} does not hold {old!r}"
-            data = data.replace(old, new, 1)
+            data = data.replace(old, new, times)
         return data
 
     def line_of(self, element: etree._Element | bytes) -> int:
@@ -749,9 +748,9 @@ def spoil(files: dict[str, File], row: Row, taken: set[int]) -> etree._Element |
         start, _, end = row.field.partition("-")
         file.name = file.name[: int(start)] + row.value + file.name[int(end) :]
         return None
-    if row.action == "raw":
+    if row.action in ("raw", "raw_all"):
         old, _, new = row.value.partition("=>")
-        file.edits.append((old.encode(), new.encode("latin-1").decode("unicode_escape").encode("latin-1")))
+        file.edits.append((old.encode(), new.encode("latin-1").decode("unicode_escape").encode("latin-1"), 1 if row.action == "raw" else -1))
         return None
     index = next((i for i, r in enumerate(file.records) if id(r) not in taken and fits(r, row.index)), None)
     assert index is not None, f"no record of {row.file} left that fits {row.index}"

@@ -365,6 +365,8 @@ def check_file(pack: Pack, read: Any) -> Iterator[Finding]:
         yield rules["CN_PBC_CREDIT-005"].finding(**place, value=facts["header_template"])
     if int(facts["header_count"]) != facts["lines"]:
         yield rules["CN_PBC_CREDIT-003"].finding(**place, header=int(facts["header_count"]), lines=facts["lines"])
+    if facts["lines"] and not (read.records is not None and read.records.height):
+        yield rules["ABF002"].finding(**place)
     if read.records is not None and read.records.height:
         yield from _body_against_header(read, rules, facts)
 
