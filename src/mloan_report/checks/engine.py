@@ -101,6 +101,11 @@ class Checked:
     findings: list[Finding]
     not_run: dict[str, str]
 
+    def in_order(self) -> Checked:
+        """The same with findings in order: those of reading first, then by rule, table, row and field; however many buckets they come from."""
+        self.findings.sort(key=lambda f: (f.code not in SHAPE_RULES, f.code, f.table or "", f.row or 0, f.field or "", f.key or "", f.value or "", f.message))
+        return self
+
 
 def run_checks(book: Book, select: Sequence[str] = (), ignore: Sequence[str] = (), severities: Mapping[str, Severity] | None = None) -> Checked:
     """Runs every rule whose id begins with one of *select* (all where empty) and none of *ignore*; *severities* override by
@@ -121,7 +126,7 @@ def run_checks(book: Book, select: Sequence[str] = (), ignore: Sequence[str] = (
         for broken in registered.function(book) or ():
             out.findings.extend(_findings(rule, broken, book.portfolio))
     out.findings = [_with_severity(f, severities or {}) for f in out.findings]
-    return out
+    return out.in_order()
 
 
 def _with_severity(finding: Finding, severities: Mapping[str, Severity]) -> Finding:
@@ -130,6 +135,9 @@ def _with_severity(finding: Finding, severities: Mapping[str, Severity]) -> Find
 
 
 def _findings(rule: Rule, broken: Broken, portfolio: Portfolio) -> list[Finding]:
+    guests = portfolio.guest_rows.get(broken.table)
+    if guests and ROW in broken.rows.columns:
+        broken = dataclasses.replace(broken, rows=broken.rows.filter(~pl.col(ROW).is_in(list(guests))))  # judged where they have their home
     if broken.rows.height == 0:
         return []
     model = table_models().get(broken.table)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date
+from functools import cached_property
 
 import polars as pl
 
@@ -20,6 +21,9 @@ class Portfolio:
 
     ``findings`` are what reading found; ``files`` the file of each table; ``digests`` the SHA-256 of each file read;
     ``extra`` tables that a pack declares, typed by the pack.
+
+    One bucket of a larger book also knows ``guest_rows`` (the rows, by table, that have their home elsewhere), ``shared``
+    (ids of people and collateral that several buckets name) and of the whole book its ``currencies`` and ``paid_days``.
     """
 
     institution: Institution
@@ -28,6 +32,31 @@ class Portfolio:
     files: Mapping[str, str] = field(default_factory=dict)
     digests: Mapping[str, str] = field(default_factory=dict)
     extra: Mapping[str, pl.DataFrame] = field(default_factory=dict)
+    guest_rows: Mapping[str, frozenset[int]] = field(default_factory=dict)
+    shared: frozenset[str] = frozenset()
+    currencies: tuple[str, ...] = ()
+    paid_days: tuple[date, ...] | None = None
+
+    @property
+    def count(self) -> int:
+        """Buckets: a portfolio held whole is one."""
+        return 1
+
+    def bucket(self, number: int) -> Portfolio:
+        """The bucket of that number: itself."""
+        if number != 0:
+            raise IndexError(number)
+        return self
+
+    @cached_property
+    def guest_loans(self) -> frozenset[str]:
+        """Loans whose home is another bucket."""
+        rows = self.guest_rows.get("loans", frozenset())
+        return frozenset(self.table("loans").filter(pl.col("_row").is_in(list(rows)))["loan_id"].drop_nulls().to_list()) if rows else frozenset()
+
+    def days_paid(self) -> pl.Series:
+        """The days on which anything was paid, in the whole book."""
+        return self.table("repayments")["paid_on"] if self.paid_days is None else pl.Series("paid_on", list(self.paid_days), dtype=pl.Date)
 
     def table(self, name: str) -> pl.DataFrame:
         """The frame of *name*; an empty one with the right schema where the portfolio has none."""
@@ -46,7 +75,7 @@ class Portfolio:
     @property
     def digits(self) -> dict[str, int]:
         """Minor digits of each currency that a loan has."""
-        codes = self.table("loans")["currency_code"].drop_nulls().unique().to_list()
+        codes = self.currencies or self.table("loans")["currency_code"].drop_nulls().unique().to_list()
         return {code: minor_digits(code) for code in [*codes, self.institution.currency_code]}
 
     def latest_date(self) -> date | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -34,10 +34,10 @@ def read_portfolio(folder: str | Path) -> Portfolio:
     path = Path(folder)
     if not path.is_dir():
         raise UnusableInput(f"{path} is not a folder")
-    institution = _read_institution(path / "institution.toml")
+    institution = read_institution(path / "institution.toml")
     raw: dict[str, pl.DataFrame] = {}
     files: dict[str, str] = {}
-    digests = {"institution.toml": _digest(path / "institution.toml")}
+    digests = {"institution.toml": file_digest(path / "institution.toml")}
     findings: list[Finding] = []
     for file in sorted(p for p in path.iterdir() if p.suffix in SUFFIXES and p.is_file()):
         name = file.stem
@@ -45,7 +45,7 @@ def read_portfolio(folder: str | Path) -> Portfolio:
             findings.append(SHAPE_RULES["TAB-017"].finding(table=name, file=files[name], other=file.name))
             continue
         frame, unreadable = _read_file(file)
-        digests[file.name] = _digest(file)
+        digests[file.name] = file_digest(file)
         findings.extend(unreadable)
         if frame is not None:
             raw[name] = frame
@@ -84,25 +84,23 @@ def build_portfolio(
     files: Mapping[str, str],
     digests: Mapping[str, str] | None = None,
     findings: list[Finding] | None = None,
+    settled: Mapping[str, frozenset[str]] | None = None,
 ) -> Portfolio:
-    """Types the raw tables, currencies first, then applies the adjustments."""
+    """Types the raw tables, currencies first, then applies the adjustments. *settled* are columns that are typed already."""
     found = list(findings or [])
     models = table_models()
     extra = {name: frame for name, frame in raw.items() if name not in models}
-    typers = {name: TableTyper(models[name], frame, files.get(name, name)) for name, frame in raw.items() if name in models}
+    typers = {name: TableTyper(models[name], frame, files.get(name, name), (settled or {}).get(name, frozenset())) for name, frame in raw.items() if name in models}
     for name in CORE:
         if name not in typers:
             found.append(SHAPE_RULES["TAB-001"].finding(table=name))
-    currency_maps = {
-        "loan": _map_of(typers, "loans", "loan_id"),
-        "facility": _map_of(typers, "facilities", "facility_id"),
-    }
+    maps = currency_maps(lambda table, columns: pl.DataFrame({c: typers[table].text_column(c) for c in columns}) if table in typers else None)
     tables: dict[str, pl.DataFrame] = {}
     for name in models:
         if name not in typers:
             continue
         typer = typers[name]
-        tables[name] = typer.typed(_currency_of_row(typer, institution.currency_code, currency_maps))
+        tables[name] = typer.typed(currency_of_row(typer, institution.currency_code, maps))
         found.extend(typer.findings)
     for name in extra:
         found.append(SHAPE_RULES["TAB-016"].finding(table=name, file=files.get(name, name)))
@@ -110,7 +108,8 @@ def build_portfolio(
     return apply_adjustments(portfolio)
 
 
-def _read_institution(path: Path) -> Institution:
+def read_institution(path: Path) -> Institution:
+    """The institution in its TOML file; :class:`UnusableInput` where it is not there or breaks the contract."""
     try:
         data = tomllib.loads(path.read_text(encoding="utf-8"))
         return Institution.model_validate(data)
@@ -139,23 +138,25 @@ def _read_file(file: Path) -> tuple[pl.DataFrame | None, list[Finding]]:
     return None, [SHAPE_RULES["TAB-013"].finding(table=file.stem, file=file.name, reason=reason)]
 
 
-def _digest(path: Path) -> str:
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file, in hex."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def _map_of(typers: Mapping[str, TableTyper], table: str, key: str) -> pl.DataFrame:
-    if table not in typers:
-        return pl.DataFrame(schema={key: pl.String, "currency": pl.String})
-    typer = typers[table]
-    return (
-        pl.DataFrame({key: typer.text_column(key), "currency": typer.text_column("currency_code")})
-        .drop_nulls(key)
-        .unique(key, keep="first", maintain_order=True)
-    )
+def currency_maps(keys: Callable[[str, tuple[str, ...]], pl.DataFrame | None]) -> dict[str, pl.DataFrame]:
+    """The currency of each loan and facility; *keys* gives the named columns of a table as text."""
+    out = {}
+    for kind, table, key in (("loan", "loans", "loan_id"), ("facility", "facilities", "facility_id")):
+        rows = keys(table, (key, "currency_code"))
+        if rows is None:
+            rows = pl.DataFrame(schema={key: pl.String, "currency_code": pl.String})
+        out[kind] = rows.select(key, currency="currency_code").drop_nulls(key).unique(key, keep="first", maintain_order=True)
+    return out
 
 
-def _currency_of_row(typer: TableTyper, home: str, maps: Mapping[str, pl.DataFrame]) -> pl.Series:
+def currency_of_row(typer: TableTyper, home: str, maps: Mapping[str, pl.DataFrame]) -> pl.Series:
+    """The ISO code of each row's amounts, null where it is not known."""
     by = typer.model.CURRENCY_BY
     height = typer.raw.height
     if by == "institution":

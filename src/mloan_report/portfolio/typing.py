@@ -46,10 +46,11 @@ def empty_frame(model: type[Table]) -> pl.DataFrame:
 
 
 class TableTyper:
-    """Types the columns of one raw table; findings gather in ``findings``."""
+    """Types the columns of one raw table; findings gather in ``findings``. Columns in *settled* are typed already."""
 
-    def __init__(self, model: type[Table], raw: pl.DataFrame, file: str) -> None:
+    def __init__(self, model: type[Table], raw: pl.DataFrame, file: str, settled: frozenset[str] = frozenset()) -> None:
         self.model = model
+        self.settled = settled
         self.file = file
         self.findings: list[Finding] = []
         self.raw = raw if ROW in raw.columns else raw.with_row_index(ROW, offset=2)
@@ -67,7 +68,7 @@ class TableTyper:
         """A raw text column (keys, codes) before typing; nulls where the column is absent."""
         if name not in self.raw.columns:
             return pl.Series(name, [None] * self.raw.height, dtype=pl.String)
-        return _blank_to_null(self.raw[name].cast(pl.String))
+        return blank_to_null(self.raw[name].cast(pl.String))
 
     def _column(self, field: Field, currency_of_row: pl.Series, digits: pl.Series) -> pl.Series:
         kind = field.column.kind
@@ -77,6 +78,8 @@ class TableTyper:
                 self.findings.append(SHAPE_RULES["TAB-002"].finding(table=self.model.TABLE, field=field.name, file=self.file))
             return pl.Series(field.name, [field.default], dtype=dtype).new_from_index(0, self.raw.height)
         raw = self.raw[field.name]
+        if field.name in self.settled and raw.dtype == dtype:
+            return raw
         if raw.dtype == pl.Null:
             raw = raw.cast(pl.String)
         if raw.dtype.is_float() and kind in ("amount", "rate", "whole", "factor"):
@@ -107,7 +110,7 @@ class TableTyper:
 
     def _text(self, field: Field, raw: pl.Series) -> pl.Series:
         kind = field.column.kind
-        text = _blank_to_null(raw.cast(pl.String))
+        text = blank_to_null(raw.cast(pl.String))
         if kind == "choice":
             bad = text.is_not_null() & ~text.is_in(list(field.values))
             self._report("TAB-005", field, text, bad, allowed=", ".join(field.values))
@@ -138,7 +141,7 @@ class TableTyper:
                 self.findings.append(SHAPE_RULES["TAB-018"].finding(table=self.model.TABLE, field=field.name, file=self.file))
                 return pl.Series(field.name, [None] * raw.len(), dtype=pl.Date)
             return day
-        text = _blank_to_null(raw.cast(pl.String))
+        text = blank_to_null(raw.cast(pl.String))
         day = pl.select(pl.when(text.str.contains(grammar.DATE)).then(text).str.to_date("%Y-%m-%d", strict=False)).to_series()
         self._report("TAB-004", field, text, text.is_not_null() & day.is_null())
         return day
@@ -146,7 +149,7 @@ class TableTyper:
     def _whole(self, field: Field, raw: pl.Series) -> pl.Series:
         if raw.dtype.is_integer():
             return raw.cast(pl.Int64)
-        text = _blank_to_null(raw.cast(pl.String))
+        text = blank_to_null(raw.cast(pl.String))
         bad = text.is_not_null() & ~text.str.contains(grammar.WHOLE)
         self._report("TAB-008", field, text, bad)
         return _null_where(text, bad).cast(pl.Int64, strict=False)
@@ -154,7 +157,7 @@ class TableTyper:
     def _flag(self, field: Field, raw: pl.Series) -> pl.Series:
         if raw.dtype == pl.Boolean:
             return raw
-        text = _blank_to_null(raw.cast(pl.String))
+        text = blank_to_null(raw.cast(pl.String))
         bad = text.is_not_null() & ~text.str.contains(grammar.BOOLEAN)
         self._report("TAB-009", field, text, bad)
         return _null_where(text, bad).str.to_lowercase() == "true"
@@ -187,7 +190,7 @@ class TableTyper:
         if isinstance(raw.dtype, pl.Decimal):
             scale = pl.Series([raw.dtype.scale]).new_from_index(0, height)
             return raw.to_physical(), scale, raw.cast(pl.String), pl.Series([False]).new_from_index(0, height)
-        text = _blank_to_null(raw.cast(pl.String))
+        text = blank_to_null(raw.cast(pl.String))
         bad = text.is_not_null() & ~text.str.contains(grammar.DECIMAL)
         self._report("TAB-003", field, text, bad)
         good = _null_where(text, bad)
@@ -218,7 +221,7 @@ class TableTyper:
             )
 
     def _report_missing(self, field: Field, raw: pl.Series, column: pl.Series) -> None:
-        blank = raw.is_null() if raw.dtype != pl.String else _blank_to_null(raw).is_null()
+        blank = raw.is_null() if raw.dtype != pl.String else blank_to_null(raw).is_null()
         self._report("TAB-011", field, raw.cast(pl.String), blank & column.is_null())
 
     def _report_unknown_columns(self) -> None:
@@ -228,7 +231,8 @@ class TableTyper:
                 self.findings.append(SHAPE_RULES["TAB-012"].finding(table=self.model.TABLE, field=name, file=self.file))
 
 
-def _blank_to_null(text: pl.Series) -> pl.Series:
+def blank_to_null(text: pl.Series) -> pl.Series:
+    """*text* with null where it is empty."""
     return pl.select(pl.when(text != "").then(text)).to_series().rename(text.name)
 
 

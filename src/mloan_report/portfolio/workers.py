@@ -1,0 +1,125 @@
+"""Work shared out to processes: results in order, errors as they are, nothing left running.
+
+Processes are spawned, so that the library works the same from a thread, a notebook or a server. A script that calls it
+with more than one job needs ``if __name__ == "__main__":``, as every spawning program does.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from multiprocessing.connection import Connection, wait
+from typing import Any, TypeVar
+
+from mloan_report.portfolio.reading import UnusableInput
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+def cores() -> int:
+    """The cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def shared_out(work: Callable[[T], R], arguments: Sequence[T], jobs: int | None, name: Callable[[T], str] = str) -> Iterator[R]:
+    """``work`` of each of *arguments*, in their order, by up to *jobs* processes (default: the cores); in this one where one is enough.
+
+    An exception of a worker is raised here as it is. A worker that was killed raises :class:`UnusableInput` with what it was
+    at (*name* of the argument). However it ends, no process is left.
+    """
+    count = min(jobs or cores(), len(arguments))
+    if count <= 1:
+        yield from (work(a) for a in arguments)
+        return
+    workers = [_Worker(work, max(1, cores() // count)) for _ in range(count)]
+    try:
+        yield from _results(workers, arguments, name)
+    finally:
+        for w in workers:
+            w.stop()
+
+
+def _results(workers: list[_Worker], arguments: Sequence[T], name: Callable[[T], str]) -> Iterator[Any]:
+    done: dict[int, Any] = {}
+    handed = given = 0
+    while given < len(arguments):
+        for w in workers:
+            # Not too far ahead of what was taken: results wait in memory.
+            if w.at is None and handed < len(arguments) and handed < given + 3 * len(workers):
+                w.hand(handed, arguments[handed])
+                handed += 1
+        if given in done:
+            yield done.pop(given)
+            given += 1
+            continue
+        busy = [w for w in workers if w.at is not None]
+        ready = set(wait([w.connection for w in busy] + [w.process.sentinel for w in busy]))
+        for w in busy:
+            if w.connection in ready or w.process.sentinel in ready:
+                number = w.at
+                assert number is not None
+                done[number] = w.result(name(arguments[number]))
+
+
+class _Worker:
+    def __init__(self, work: Callable[[Any], Any], threads: int) -> None:
+        context = multiprocessing.get_context("spawn")
+        self.connection, theirs = context.Pipe()
+        self.process = context.Process(target=_serve, args=(theirs, work), daemon=True)
+        before = os.environ.get("POLARS_MAX_THREADS")
+        os.environ["POLARS_MAX_THREADS"] = str(threads)  # read once, when the child imports polars
+        try:
+            self.process.start()
+        finally:
+            if before is None:
+                del os.environ["POLARS_MAX_THREADS"]
+            else:
+                os.environ["POLARS_MAX_THREADS"] = before
+        theirs.close()
+        self.at: int | None = None
+
+    def hand(self, number: int, argument: Any) -> None:
+        self.at = number
+        self.connection.send(argument)
+
+    def result(self, name: str) -> Any:
+        self.at = None
+        try:
+            good, value = self.connection.recv()
+        except (EOFError, ConnectionError):
+            self.process.join()
+            raise UnusableInput(
+                f"the worker at {name} was killed (exit code {self.process.exitcode}): is there memory for {os.cpu_count()} of them? Try fewer --jobs or more buckets"
+            ) from None
+        if good:
+            return value
+        error, trace = value
+        error.add_note(f"in the worker at {name}:\n{trace}")
+        raise error
+
+    def stop(self) -> None:
+        self.connection.close()
+        if self.process.is_alive():
+            self.process.terminate()
+        self.process.join()
+
+
+def _serve(connection: Connection, work: Callable[[Any], Any]) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends its workers
+    while True:
+        try:
+            argument = connection.recv()
+        except (EOFError, OSError):
+            return
+        try:
+            answer: tuple[bool, Any] = (True, work(argument))
+        except Exception as error:
+            answer = (False, (error, traceback.format_exc()))
+        try:
+            connection.send(answer)
+        except (BrokenPipeError, OSError):
+            return
