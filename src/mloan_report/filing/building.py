@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from mloan_report.checks import finding_as_dict
-from mloan_report.filing.envelope import WrittenFile, write_files
-from mloan_report.filing.making import Filing, FilingRequest, constants, make_filing
-from mloan_report.filing.manifest import control_totals, manifest, reconciliation, to_json, totals_findings
-from mloan_report.filing.validation import validate
-from mloan_report.filing.verification import judge, same_records
+from mloan_report.checks import Checked, finding_as_dict
+from mloan_report.filing.across import keys_across
+from mloan_report.filing.bucket import BucketFiled, FileBucket
+from mloan_report.filing.joining import JoinedFile, JoinKind
+from mloan_report.filing.making import FilingRequest, Outside, constants
+from mloan_report.filing.manifest import control_totals, manifest, reconciliation, to_json, totals_findings, write_manifest
+from mloan_report.filing.slices import SliceVerdict, VerifySlice
 from mloan_report.model.finding import Finding, Rule, has_errors
 from mloan_report.packs import Pack, packs
-from mloan_report.portfolio import Portfolio, UnusableInput
-from mloan_report.position import work_out
+from mloan_report.portfolio import UnusableInput
+from mloan_report.portfolio.buckets import Source
+from mloan_report.portfolio.workers import shared_out
 
 NOTHING = Rule(
     "FIL-004",
@@ -36,13 +40,14 @@ NOTHING = Rule(
 
 @dataclass
 class BuildResult:
-    """What a build gave. ``folder`` is None when it was refused; ``findings`` are all there are, in what is filed or not."""
+    """What a build gave. ``folder`` is None when it was refused; ``findings`` are all there are, in what is filed or not;
+    ``held`` the loans left out for errors, with the codes.
+    """
 
     folder: Path | None
     findings: list[Finding]
-    manifest: dict[str, Any] | None
-    filing: Filing
-    files: list[WrittenFile] = field(default_factory=list)
+    files: list[JoinedFile] = field(default_factory=list)
+    held: dict[str, list[str]] = field(default_factory=dict)
 
     @property
     def refused(self) -> bool:
@@ -52,12 +57,17 @@ class BuildResult:
     @property
     def quarantined(self) -> int:
         """How many loans were left out for errors."""
-        return len(self.filing.quarantined)
+        return len(self.held)
+
+    @cached_property
+    def manifest(self) -> dict[str, Any] | None:
+        """The manifest as it was written; None when the build was refused."""
+        return None if self.folder is None else json.loads((self.folder / "manifest.json").read_text(encoding="utf-8"))
 
 
 def request_for(
     pack: Pack | str,
-    portfolio: Portfolio,
+    portfolio: Source,
     as_of: date,
     *,
     known_at: date | None = None,
@@ -80,12 +90,13 @@ def request_for(
     except ValueError as error:
         raise UnusableInput(str(error)) from None
     zone = ZoneInfo(portfolio.institution.time_zone)
-    return FilingRequest(chosen, portfolio, as_of, known_at, values, (made_at or _clock()).astimezone(zone))
+    book = portfolio.bucket(0) if portfolio.count == 1 else None
+    return FilingRequest(chosen, book, as_of, known_at, values, (made_at or _clock()).astimezone(zone))
 
 
 def build(
     pack: Pack | str,
-    portfolio: Portfolio,
+    portfolio: Source,
     as_of: date,
     out: str | Path,
     *,
@@ -95,11 +106,15 @@ def build(
     replace: bool = False,
     made_at: datetime | None = None,
     packing: Any = None,
+    jobs: int | None = None,
+    verify: bool = True,
 ) -> BuildResult:
-    """Builds the filing of *portfolio* for *pack* into the folder *out*.
+    """Builds the filing of *portfolio* for *pack* into the folder *out*, by up to *jobs* processes (default: the cores).
 
-    Nothing stands at *out* unless the whole filing is good. Raises :class:`UnusableInput` when *out* exists and is not empty
-    (unless *replace*: then it is swapped whole), or when pack, settings or date cannot be used.
+    *portfolio* is one held whole, or a book in buckets: the bytes are the same for any number of buckets and jobs. Nothing
+    stands at *out* unless the whole filing is good. Raises :class:`UnusableInput` when *out* exists and is not empty
+    (unless *replace*: then it is swapped whole), or when pack, settings or date cannot be used. ``verify=False`` is for
+    measuring: what it makes is not proved and stays in no folder.
     """
     target = Path(out)
     if target.exists() and not target.is_dir():
@@ -107,46 +122,165 @@ def build(
     if target.exists() and any(target.iterdir()) and not replace:
         raise UnusableInput(f"{target} exists and is not empty: choose another folder, or give --replace to swap it whole")
     request = request_for(pack, portfolio, as_of, known_at=known_at, settings=settings, made_at=made_at)
-    everyone = work_out(portfolio, as_of, known_at)
-    earlier = validate(portfolio, as_of, known_at, positions=everyone).findings
-    filing = make_filing(request, earlier, quarantine=quarantine, everyone=everyone)
-    findings = [*earlier, *filing.findings]
-    blocking = filing.findings if quarantine else findings
-    if has_errors(blocking) or (quarantine and _unplaced(earlier)):
-        return BuildResult(None, findings, None, filing)
     target.parent.mkdir(parents=True, exist_ok=True)
     work = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
     try:
-        return _write(filing, findings, work, target, packing)
+        return _Build(request, portfolio, work, target, quarantine, packing, jobs, verify).run()
     finally:
         shutil.rmtree(work, ignore_errors=True)
 
 
-def _unplaced(findings: list[Finding]) -> bool:
+@dataclass
+class _Build:
+    request: FilingRequest
+    source: Source
+    work: Path
+    target: Path
+    quarantine: bool
+    packing: Any
+    jobs: int | None
+    verify: bool
+
+    def run(self) -> BuildResult:
+        self.parts = self.work / "parts"
+        self.parts.mkdir()
+        filed = self._file({n: Outside() for n in range(self.source.count)})
+        if self.quarantine:
+            filed = self._settle_quarantine(filed)
+        files, dropped = self._joined(filed)
+        for n, b in filed.items():
+            for rule, record, number in b.not_judged_shared:
+                if number not in dropped.get((n, record), ()):
+                    b.not_judged[rule] = b.not_judged.get(rule, 0) + 1
+        findings = self._findings(filed, dropped)
+        held = {loan: codes for n in sorted(filed) for loan, codes in filed[n].held.items()}
+        if self._blocked(findings, filed):
+            return BuildResult(None, findings, held=held)
+        if not files:
+            return BuildResult(None, [*findings, NOTHING.finding(pack=self.request.pack.id, as_of=self.request.as_of.isoformat())], held=held)
+        if not self.verify:
+            return BuildResult(None, findings, files, held)
+        verdicts = self._verdicts(files)
+        totals = control_totals(self.request.pack, [filed[n].totals for n in sorted(filed)], verdicts)
+        book = reconciliation(list(filed.values()))
+        proof = [*_distinct(f for v in verdicts for f in v.findings if f.severity == "error"), *totals_findings(totals, book)]
+        if proof:
+            return BuildResult(None, [*findings, *proof], held=held)
+        shutil.move(str(self.parts), str(self.work.with_name(self.work.name + ".aside")))
+        try:
+            self._write(filed, files, findings, totals, book)
+        finally:
+            shutil.rmtree(self.work.with_name(self.work.name + ".aside"), ignore_errors=True)
+        return BuildResult(self.target, findings, files, held)
+
+    def _file(self, asks: Mapping[int, Outside]) -> dict[int, BucketFiled]:
+        r = self.request
+        pack = r.pack.id if packs().get(r.pack.id) is r.pack else r.pack
+        work = FileBucket(self.source, pack, r.as_of, r.known_at, r.settings, r.made_at, self.quarantine, self.parts)
+        return dict(zip(asks, shared_out(work, list(asks.items()), self.jobs, lambda a: f"bucket {a[0]}"), strict=True))
+
+    def _settle_quarantine(self, filed: dict[int, BucketFiled]) -> dict[int, BucketFiled]:
+        """Files again the buckets whose guests are at fault or held where they have their home, until none changes."""
+        asked: dict[int, Outside] = dict.fromkeys(filed, Outside())
+        for _ in range(12):
+            wanted = self._from_outside(filed)
+            changed = {n: o for n, o in wanted.items() if o != asked[n]}
+            if not changed:
+                return filed
+            asked |= changed
+            filed |= self._file(changed)
+        return filed
+
+    def _from_outside(self, filed: Mapping[int, BucketFiled]) -> dict[int, Outside]:
+        errors: dict[tuple[str, int], list[Finding]] = {}
+        held: dict[str, tuple[str, ...]] = {}
+        for b in filed.values():
+            held |= {loan: tuple(codes) for loan, codes in b.held.items()}
+            for f in b.earlier:
+                if f.severity == "error" and f.table and f.row is not None:
+                    errors.setdefault((f.table, f.row), []).append(f)
+        twice = self._twice(filed)
+        out = {}
+        for n, b in filed.items():
+            found = tuple(f for (table, row), fs in sorted(errors.items()) if row in b.guest_rows.get(table, ()) for f in fs)
+            ours = {loan: held[loan] for loan in sorted(b.guest_loans) if loan in held}
+            ours |= {str(f.loan_id): (f.code,) for f in twice.get(n, []) if f.loan_id and f.severity == "error"}
+            out[n] = Outside(found, ours)
+        return out
+
+    def _twice(self, filed: Mapping[int, BucketFiled]) -> dict[int, list[Finding]]:
+        return keys_across(self.request.pack, [filed[n] for n in sorted(filed)], constants(self.request)) if self.source.count > 1 else {}
+
+    def _joined(self, filed: Mapping[int, BucketFiled]) -> tuple[list[JoinedFile], dict[tuple[int, str], set[int]]]:
+        r = self.request
+        if not self.quarantine and any(b.refused for b in filed.values()):
+            return [], {}
+        self.twice = self._twice(filed)
+        by_kind = [tuple(filed[n].parts[x.name] for n in sorted(filed) if x.name in filed[n].parts) for x in r.pack.records(r.as_of)]
+        pack = r.pack.id if packs().get(r.pack.id) is r.pack else r.pack
+        kinds = [parts for parts in by_kind if parts]
+        work = JoinKind(pack, self.work, r.settings, r.made_at)
+        out: list[JoinedFile] = []
+        dropped: dict[tuple[int, str], set[int]] = {}
+        for parts, (files, again) in zip(kinds, shared_out(work, kinds, self.jobs, lambda p: p[0].text.name), strict=True):
+            record = parts[0].text.name.rpartition("-")[0]
+            out += files
+            dropped |= {(bucket, record): set(rows) for bucket, rows in again.items()}
+        return out, dropped
+
+    def _findings(self, filed: Mapping[int, BucketFiled], dropped: Mapping[tuple[int, str], set[int]]) -> list[Finding]:
+        earlier = Checked([f for n in sorted(filed) for f in filed[n].earlier], {}).in_order().findings
+        made: list[Finding] = []
+        for n in sorted(filed):
+            gone = {record: rows for (bucket, record), rows in dropped.items() if bucket == n}
+            made += [f for f in filed[n].findings if int(f.args.get("record_no", 0)) - 1 not in gone.get(f.table or "", ())]
+            made += getattr(self, "twice", {}).get(n, [])
+        order = {r.name: i for i, r in enumerate(self.request.pack.records(self.request.as_of))}
+        made.sort(key=lambda f: (order.get(f.table or "", -1), f.code))  # stable: in a kind and rule, in order of records
+        return [*earlier, *_distinct(made)]
+
+    def _blocked(self, findings: list[Finding], filed: Mapping[int, BucketFiled]) -> bool:
+        made = [f for n in sorted(filed) for f in filed[n].findings] + [f for fs in getattr(self, "twice", {}).values() for f in fs]
+        if self.quarantine:
+            return has_errors(made) or any(_unplaced(b.earlier) for b in filed.values())
+        return has_errors(findings) or has_errors(made)
+
+    def _verdicts(self, files: list[JoinedFile]) -> list[SliceVerdict]:
+        pack = self.request.pack
+        work = VerifySlice(pack.id if packs().get(pack.id) is pack else pack, {f.name: f.records for f in files})
+        slices = [s for f in files for s in f.slices]
+        return list(shared_out(work, slices, self.jobs, lambda s: f"{s.path.name} from record {s.first_record}"))
+
+    def _write(
+        self, filed: Mapping[int, BucketFiled], files: list[JoinedFile], findings: list[Finding], totals: list[dict[str, Any]], book: dict[str, Any]
+    ) -> None:
+        packed = _pack_files(self.packing, files, self.work)
+        aside = self.work.with_name(self.work.name + ".aside")
+        out = [aside / filed[n].out_of_scope.name for n in sorted(filed)]
+        data = manifest(self.request, self.source, [filed[n] for n in sorted(filed)], files, totals, book, packed)
+        (self.work / "findings.json").write_text(to_json([finding_as_dict(f) for f in findings]), encoding="utf-8")
+        write_manifest(data, out, self.work / "manifest.json")
+        _settle(self.work, self.target)
+
+
+def _distinct(findings: Iterable[Finding]) -> list[Finding]:
+    """*findings* without what several buckets or slices say of one and the same thing."""
+    seen: set[tuple[Any, ...]] = set()
+    out = []
+    for f in findings:
+        key = (f.code, f.table, f.key, f.field, f.value, f.file, f.row, f.loan_id, f.message)
+        if key not in seen:
+            seen.add(key)
+            out.append(f)
+    return out
+
+
+def _unplaced(findings: Iterable[Finding]) -> bool:
     """Errors that no row can be named for (a table missing, a file that cannot be read): quarantine cannot help."""
     return any(f.severity == "error" and f.row is None and f.loan_id is None and not f.loans for f in findings)
 
 
-def _write(filing: Filing, findings: list[Finding], work: Path, target: Path, packing: Any) -> BuildResult:
-    request = filing.request
-    files = write_files(request.pack, filing.records, work, request.settings, request.made_at)
-    if not files:
-        return BuildResult(None, [*findings, NOTHING.finding(pack=request.pack.id, as_of=request.as_of.isoformat())], None, filing)
-    verdict = judge(request.pack, [(work / f.name, f.record) for f in files], constants(request), {})
-    totals = control_totals(filing, verdict.records)
-    book = reconciliation(filing)
-    proof = [*(f for f in verdict.findings if f.severity == "error"), *same_records(filing.records, verdict.records), *totals_findings(totals, book)]
-    if proof:
-        return BuildResult(None, [*findings, *proof], None, filing)
-    packed = _pack_files(packing, files, work)
-    data = manifest(filing, files, work, totals, book, packed)
-    (work / "findings.json").write_text(to_json([finding_as_dict(f) for f in findings]), encoding="utf-8")
-    (work / "manifest.json").write_text(to_json(data), encoding="utf-8")
-    _settle(work, target)
-    return BuildResult(target, findings, data, filing, files)
-
-
-def _pack_files(packing: Any, files: list[WrittenFile], work: Path) -> dict[str, str]:
+def _pack_files(packing: Any, files: list[JoinedFile], work: Path) -> dict[str, str]:
     """Calls the user's packing hook: (path of a file, destination folder) → the packed file."""
     if packing is None:
         return {}

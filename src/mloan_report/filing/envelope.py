@@ -19,19 +19,8 @@ from lxml import etree
 
 from mloan_report.layout import RecordLayout, RecordSet
 from mloan_report.layout.xml_reader import StructureDefect, forbidden_markup, peek, read_document, read_lines
-from mloan_report.layout.xml_writer import record_texts
 from mloan_report.layout.xsd import document_schema, line_schema
 from mloan_report.packs import Pack, packs
-
-
-@dataclass(frozen=True)
-class WrittenFile:
-    """A file that was written: name, record kind, how many records and bytes."""
-
-    name: str
-    record: str
-    records: int
-    size: int
 
 
 @dataclass
@@ -46,54 +35,15 @@ class ReadFile:
     schema_errors: list[tuple[int, str]] = field(default_factory=list)
 
 
-def write_files(pack: Pack, records: Mapping[str, RecordSet], folder: Path, settings: Mapping[str, str | None], made_at: datetime) -> list[WrittenFile]:
-    """Writes the files of *records* into *folder*, in the pack's order; a record kind without records has no file."""
-    out: list[WrittenFile] = []
-    for layout in pack.records():
-        made = records.get(layout.name)
-        if made is None or made.height == 0:
-            continue
-        if pack.envelope["kind"] == "document":
-            out.append(_write_document(pack, made, folder))
-        else:
-            out.extend(_write_lines(pack, made, folder, settings, made_at))
-    return out
+def document_head(pack: Pack, record: str) -> bytes:
+    """What stands before the first record of a document."""
+    root, namespace = pack.envelope["root"], pack.envelope["namespace"].format(record=record)
+    return f'<?xml version="1.0" encoding="UTF-8"?>\n<{root} xmlns="{namespace}" xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance">\n'.encode()
 
 
-def _write_document(pack: Pack, made: RecordSet, folder: Path) -> WrittenFile:
-    envelope = pack.envelope
-    name = envelope["file"].format(record=made.layout.name)
-    namespace = envelope["namespace"].format(record=made.layout.name)
-    path = folder / name
-    with path.open("wb") as stream:
-        stream.write(
-            f'<?xml version="1.0" encoding="UTF-8"?>\n<{envelope["root"]} xmlns="{namespace}" xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance">\n'.encode()
-        )
-        for texts in record_texts(made):
-            stream.write(("\n".join(texts.to_list()) + "\n").encode("utf-8"))
-        stream.write(f"</{envelope['root']}>\n".encode())
-    return WrittenFile(name, made.layout.name, made.height, path.stat().st_size)
-
-
-def _write_lines(pack: Pack, made: RecordSet, folder: Path, settings: Mapping[str, str | None], made_at: datetime) -> list[WrittenFile]:
-    envelope = pack.envelope
-    most = int(settings.get(envelope["max_records_setting"]) or envelope["max_records"])
-    root = envelope["root"]
-    out: list[WrittenFile] = []
-    texts = [t for s in record_texts(made) for t in s.to_list()]
-    for serial, start in enumerate(range(0, len(texts), most), start=1):
-        part = texts[start : start + most]
-        if serial > 999:
-            raise ValueError(f"{pack.id}: more than 999 files of {made.layout.name} in one filing")
-        values = header_values(pack, made.layout.name, settings, made_at, serial, len(part))
-        name = envelope["file"].format(**values)
-        path = folder / name
-        with path.open("wb") as stream:
-            stream.write((envelope["header"].format(**values) + "\n").encode("utf-8"))
-            for text in part:
-                stream.write(f"<{root}>{text}</{root}>\n".encode())
-        out.append(WrittenFile(name, made.layout.name, len(part), path.stat().st_size))
-    return out
+def document_foot(pack: Pack) -> bytes:
+    """What stands after the last record of a document."""
+    return f"</{pack.envelope['root']}>\n".encode()
 
 
 def header_values(pack: Pack, record: str, settings: Mapping[str, str | None], made_at: datetime, serial: int, count: int) -> dict[str, Any]:
@@ -170,6 +120,54 @@ def schema_of(pack_id: str, record: str) -> etree.XMLSchema:
     return etree.XMLSchema(etree.fromstring(text))
 
 
+def read_slice(pack: Pack, path: Path, layout: RecordLayout, head: bytes, data: bytes, foot: bytes, line: int, number: int) -> ReadFile:
+    """Whole records of a file, *data*, which begin at *line* with record *number*, read between the file's own *head* and *foot*."""
+    out = ReadFile(path, layout.name, None)
+    if markup := forbidden_markup(head + data):
+        out.defects.append(StructureDefect("forbidden", line, None, markup, "is never read: a file with a DTD or entities is refused"))
+        return out
+    bad = next((i for i, raw in enumerate(data.split(b"\n"), start=line) if not _is_utf8(raw)), None)
+    if bad is not None:
+        out.defects.append(StructureDefect("encoding", bad, None, "", "is not UTF-8"))
+        return out
+    schema = schema_of(pack.id, layout.name)
+    if pack.envelope["kind"] == "document":
+        namespace = pack.envelope["namespace"].format(record=layout.name)
+        reading = read_document(head + data + foot, layout, namespace, pack.envelope["root"], schema)
+        shift = line - 1 - head.count(b"\n")
+    else:
+        body = enumerate(data.removesuffix(b"\n").split(b"\n"), start=line)
+        reading = read_lines(body, layout, pack.envelope["root"], schema)
+        shift = 0
+
+    def moved(d: StructureDefect) -> StructureDefect:
+        return StructureDefect(d.kind, d.line + shift, d.record + number - 1 if d.record else None, d.element, d.detail)
+
+    out.defects = [moved(d) for d in reading.defects + reading.collector.all_defects()]
+    out.schema_errors = [(at + shift, why) for at, why in reading.schema_errors]
+    reading.collector.lines = [at + shift for at in reading.collector.lines]
+    out.records = reading.collector.record_set(path.name)
+    return out
+
+
+def _is_utf8(raw: bytes) -> bool:
+    try:
+        raw.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def line_facts(pack: Pack, path: Path, head: bytes, lines: int) -> dict[str, Any]:
+    """What name and header say of a file of *lines* records."""
+    named = re.match(pack.envelope["name_pattern"] + "$", path.name)
+    facts: dict[str, Any] = {f"name_{k}": v for k, v in named.groupdict().items()} if named else {"name_record": None}
+    first = head.rstrip(b"\n")
+    header = re.match(pack.envelope["header_pattern"] + "$", first.decode("utf-8"))
+    facts |= {f"header_{k}": v for k, v in header.groupdict().items()} if header else {"header_record": None}
+    return facts | {"header_length": len(first), "lines": lines}
+
+
 def _not_utf8(path: Path) -> int | None:
     """The line of the first byte that is not UTF-8, or None."""
     with path.open("rb") as stream:
@@ -185,16 +183,12 @@ def _read_lines(pack: Pack, path: Path, layout: RecordLayout, out: ReadFile) -> 
     if (bad := _not_utf8(path)) is not None:
         out.defects.append(StructureDefect("encoding", bad, None, "", "is not UTF-8"))
         return out
-    named = re.match(pack.envelope["name_pattern"] + "$", path.name)
-    out.facts |= {f"name_{k}": v for k, v in named.groupdict().items()} if named else {"name_record": None}
     with path.open("rb") as stream:
-        first = stream.readline().rstrip(b"\n")
-        header = re.match(pack.envelope["header_pattern"] + "$", first.decode("utf-8"))
-        out.facts |= {f"header_{k}": v for k, v in header.groupdict().items()} if header else {"header_record": None}
-        out.facts["header_length"] = len(first)
+        head = stream.readline()
         body = ((number, raw.rstrip(b"\n")) for number, raw in enumerate(stream, start=2))
         reading = read_lines(body, layout, pack.envelope["root"], schema_of(pack.id, layout.name))
-    out.facts["lines"] = len(reading.collector.lines) + sum(1 for d in reading.defects if d.kind in ("unreadable", "root", "forbidden"))
+    lines = len(reading.collector.lines) + sum(1 for d in reading.defects if d.kind in ("unreadable", "root", "forbidden"))
+    out.facts |= line_facts(pack, path, head, lines)
     out.defects += reading.defects + reading.collector.all_defects()
     out.schema_errors = reading.schema_errors
     out.records = reading.collector.record_set(path.name)

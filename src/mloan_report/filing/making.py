@@ -38,6 +38,16 @@ class FilingRequest:
     made_at: datetime
 
 
+@dataclass(frozen=True)
+class Outside:
+    """What the other buckets know of this one: error findings on rows that are guests here, and loans that they hold (guests)
+    or that are to be held here because of them, with the codes.
+    """
+
+    findings: tuple[Finding, ...] = ()
+    held: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
 @dataclass
 class Filing:
     """A filing before it is written. ``scope``: loan_id, in_scope, reason, source. ``quarantined``: loan_id and why."""
@@ -110,30 +120,37 @@ def _scope(pack: Pack, book: pl.DataFrame) -> pl.DataFrame:
     return frame.select("loan_id", "borrower_id", reason=reason, source=source).with_columns(in_scope=pl.col("reason").is_null())
 
 
-def make_filing(request: FilingRequest, earlier: Sequence[Finding], *, quarantine: bool, everyone: Positions | None = None) -> Filing:
+def make_filing(
+    request: FilingRequest, earlier: Sequence[Finding], *, quarantine: bool, everyone: Positions | None = None, outside: Outside | None = None
+) -> Filing:
     """All records of the filing with what was found. *earlier* are the findings of reading and checking the portfolio.
 
-    With *quarantine*, loans with error findings leave until what stays has none that a loan can be named for.
+    With *quarantine*, loans with error findings leave until what stays has none that a loan can be named for. In a bucket of a
+    larger book, guests are held where they have their home, and *outside* says so.
     """
+    outside = outside or Outside()
     views, scope = prepare(request, everyone)
     out = Filing(request, views, scope)
     base = views.loan
     chosen = set(scope.filter("in_scope")["loan_id"].to_list())
+    guests = request.portfolio.guest_loans
     held: dict[str, list[str]] = {}
     if quarantine:
         # An error may hide whether a loan is in scope, so it comes first.
-        held = _loans_at_fault(earlier, set(scope["loan_id"].to_list()), request.portfolio)
+        held = _loans_at_fault([*earlier, *outside.findings], set(scope["loan_id"].to_list()) - guests, request.portfolio)
+        for loan, codes in outside.held.items():
+            held[loan] = list(dict.fromkeys([*held.get(loan, []), *codes]))
     for _ in range(12):
         views.loans = base.filter(pl.col("loan_id").is_in(list(chosen - set(held))))
         _forget(views)
         _make(out)
         if not quarantine:
             break
-        more = _loans_at_fault(out.findings, chosen - set(held), request.portfolio)
+        more = _loans_at_fault(out.findings, chosen - set(held) - guests, request.portfolio)
         if not more:
             break
         held |= more
-    out.quarantined = held
+    out.quarantined = {loan: codes for loan, codes in held.items() if loan not in guests}
     out.scope = scope.with_columns(in_scope=pl.col("in_scope") | pl.col("loan_id").is_in(list(held)))
     return out
 

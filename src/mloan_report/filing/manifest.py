@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -12,13 +13,15 @@ from typing import Any
 import polars as pl
 
 from mloan_report import __version__
-from mloan_report.filing.envelope import WrittenFile
-from mloan_report.filing.making import Filing
-from mloan_report.layout import RecordSet
+from mloan_report.filing.bucket import BucketFiled
+from mloan_report.filing.joining import JoinedFile
+from mloan_report.filing.making import FilingRequest
+from mloan_report.filing.slices import SliceVerdict
 from mloan_report.model.currency import minor_digits
 from mloan_report.model.finding import Finding, Rule
 from mloan_report.model.grammar import from_minor
-from mloan_report.portfolio.sql import compile_sql, evaluate_one
+from mloan_report.packs import Pack
+from mloan_report.portfolio.buckets import Source
 
 UNEQUAL = Rule(
     "FIL-002",
@@ -40,88 +43,48 @@ UNRECONCILED = Rule(
 )
 
 
-def digest(path: Path) -> str:
-    """SHA-256 of a file, in hex."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+def control_totals(pack: Pack, made: Sequence[Mapping[tuple[str, str], tuple[int, int]]], read: Sequence[SliceVerdict]) -> list[dict[str, Any]]:
+    """For each control and currency: the portfolio's sum, the same rounded as the field rounds, and what the files say.
 
-
-def control_totals(filing: Filing, read: Mapping[str, RecordSet]) -> list[dict[str, Any]]:
-    """For each control and currency: the portfolio's sum, the same rounded as the field rounds, and what the files say."""
+    *made* are the sums of the buckets, *read* what was read back from the slices; both add up in whole numbers.
+    """
     out = []
-    view = filing.views.view("loan")
-    for control in filing.request.pack.controls:
-        figures = view.select("loan_id", "currency_code").with_columns(
-            evaluate_one(view, compile_sql(control.figure, view.columns, filing.request.pack.functions)).fill_null(0).cast(pl.Int64).alias("figure")
-        )
-        made = filing.records.get(control.record)
-        filed_loans = made.typed.select("loan_id").unique() if made is not None and "loan_id" in made.typed.columns else figures.select("loan_id").head(0)
-        mine = figures.join(filed_loans, on="loan_id", how="semi")
-        theirs = read.get(control.record)
-        currencies = sorted(mine["currency_code"].unique().to_list())
-        by_row = _field_by_currency(control.field, theirs, made, figures)
-        for code in currencies:
+    for control in pack.controls:
+        for code in sorted({c for sums in made for name, c in sums if name == control.name}):
             digits = minor_digits(code) if control.figure_scale is None else control.figure_scale
-            exact = mine.filter(pl.col("currency_code") == code)["figure"].cast(pl.Int128).sum()
-            rounded = sum(_rounded(v, digits, control.scale) for v in mine.filter(pl.col("currency_code") == code)["figure"].to_list())
-            in_files = by_row.get(code, 0)
+            exact, rounded = (sum(sums.get((control.name, code), (0, 0))[i] for sums in made) for i in (0, 1))
+            in_files = sum(v.sums.get((control.name, code), 0) for v in read)
             out.append(
                 {
                     "name": control.name,
                     "currency": code,
-                    "portfolio": str(from_minor(int(exact), digits)),
+                    "portfolio": str(from_minor(exact, digits)),
                     "portfolio_rounded_as_filed": str(from_minor(rounded, control.scale)),
                     "files": str(from_minor(in_files, control.scale)),
-                    "rounding": str(from_minor(rounded, control.scale) - from_minor(int(exact), digits)),
+                    "rounding": str(from_minor(rounded, control.scale) - from_minor(exact, digits)),
                     "agrees": rounded == in_files,
                 }
             )
     return out
 
 
-def _rounded(value: int, digits: int, scale: int) -> int:
-    if scale >= digits:
-        return value * int(10 ** (scale - digits))
-    unit = int(10 ** (digits - scale))
-    return (abs(value) * 2 + unit) // (2 * unit) * (1 if value >= 0 else -1)
-
-
-def _field_by_currency(field: str, theirs: RecordSet | None, made: RecordSet | None, figures: pl.DataFrame) -> dict[str, int]:
-    """Sums of the field as read back, by the currency of the loan that each record (in order) was made from."""
-    if theirs is None or made is None or theirs.height != made.height:
-        return {}
-    value = evaluate_one(theirs.typed, compile_sql(field, theirs.typed.columns)).fill_null(0)
-    loans = made.typed.select("loan_id").with_columns(value=value)
-    code = figures.select("loan_id", "currency_code").unique("loan_id")
-    sums = loans.join(code, on="loan_id", how="left").group_by("currency_code").agg(pl.col("value").sum())
-    return {c: int(v) for c, v in sums.rows()}
-
-
-def reconciliation(filing: Filing) -> dict[str, Any]:
+def reconciliation(buckets: Sequence[BucketFiled]) -> dict[str, Any]:
     """Loans given = filed + quarantined + out of scope, with reasons."""
-    scope = filing.scope
-    given = filing.request.portfolio.table("loans").height
-    out = scope.filter(~pl.col("in_scope"))
-    reasons = dict(sorted(out.group_by("reason").len().rows()))
-    held = len(filing.quarantined)
-    filed = scope.filter("in_scope").height - held
+    given, held = sum(b.given for b in buckets), sum(len(b.held) for b in buckets)
+    reasons: Counter[str] = Counter()
+    for b in buckets:
+        reasons.update(b.out_reasons)
+    out = sum(reasons.values())
+    filed = sum(b.in_scope for b in buckets) - held
     return {
         "loans_given": given,
         "loans_filed": filed,
         "loans_quarantined": held,
-        "loans_out_of_scope": out.height,
-        "out_of_scope_reasons": reasons,
-        "quarantine_codes": _codes(filing.quarantined),
-        "reconciles": given == filed + held + out.height,
+        "loans_out_of_scope": out,
+        "out_of_scope_reasons": dict(sorted(reasons.items())),
+        "quarantine_codes": dict(sorted(Counter(code for b in buckets for codes in b.held.values() for code in codes).items())),
+        "reconciles": given == filed + held + out,
     }
-
-
-def _codes(held: Mapping[str, Sequence[str]]) -> dict[str, int]:
-    counts: dict[str, int] = {}
-    for codes in held.values():
-        for code in codes:
-            counts[code] = counts.get(code, 0) + 1
-    return dict(sorted(counts.items()))
 
 
 def totals_findings(totals: Sequence[Mapping[str, Any]], book: Mapping[str, Any]) -> list[Finding]:
@@ -140,18 +103,24 @@ def totals_findings(totals: Sequence[Mapping[str, Any]], book: Mapping[str, Any]
 
 
 def manifest(
-    filing: Filing,
-    files: Sequence[WrittenFile],
-    folder: Path,
+    request: FilingRequest,
+    source: Source,
+    buckets: Sequence[BucketFiled],
+    files: Sequence[JoinedFile],
     totals: Sequence[Mapping[str, Any]],
     book: Mapping[str, Any],
     packed: Mapping[str, str],
 ) -> dict[str, Any]:
-    """The manifest as plain data, in a fixed order."""
-    request = filing.request
-    pack, portfolio = request.pack, request.portfolio
+    """The manifest as plain data, in a fixed order; ``out_of_scope`` is empty here and written by :func:`write_manifest`."""
+    pack, institution = request.pack, source.institution
     version = pack.version_on(request.as_of)
-    classified = filing.views.classified
+    run = set().union(*(b.run for b in buckets))
+    judged: Counter[str] = Counter()
+    not_run: dict[str, str] = {}
+    for b in buckets:
+        judged.update(b.not_judged)
+        not_run |= {rule: why for rule, why in b.not_run.items() if rule not in run}
+    held = {loan: codes for b in buckets for loan, codes in b.held.items()}
     return {
         "manifest": 1,
         "library": {"name": "mloan_report", "version": __version__},
@@ -164,32 +133,36 @@ def manifest(
             "status": pack.data["status"],
             "data_sha256": pack_digest(pack),
         },
-        "institution": {"name": portfolio.institution.name, "country": portfolio.institution.country, "made_up": portfolio.institution.made_up},
+        "institution": {"name": institution.name, "country": institution.country, "made_up": institution.made_up},
         "as_of": request.as_of.isoformat(),
         "known_at": request.known_at.isoformat() if request.known_at else None,
         "made_at": _stamp(request.made_at),
         "settings": dict(sorted(request.settings.items())),
-        "regime": {"id": classified.regime.id, "certainty": classified.regime.certainty, "source": classified.regime.source} if classified else None,
-        "inputs": [{"file": name, "sha256": sha} for name, sha in sorted(portfolio.digests.items())],
-        "adjustments": [f.key for f in portfolio.findings if f.code == "TAB-021"],
-        "outputs": [
-            {"file": f.name, "record": f.record, "records": f.records, "bytes": f.size, "sha256": digest(folder / f.name), "packed": packed.get(f.name)}
-            for f in files
-        ],
+        "regime": next((b.regime for b in buckets if b.regime), None),
+        "inputs": [{"file": name, "sha256": sha} for name, sha in sorted(source.digests.items())],
+        "adjustments": sorted({str(f.key) for b in buckets for f in b.earlier if f.code == "TAB-021"}),
+        "outputs": [{"file": f.name, "record": f.record, "records": f.records, "bytes": f.size, "sha256": f.sha256, "packed": packed.get(f.name)} for f in files],
         "loans": dict(book),
         "control_totals": list(totals),
-        "quarantined": [{"loan_id": loan, "codes": codes} for loan, codes in sorted(filing.quarantined.items())],
-        "out_of_scope": [
-            {"loan_id": loan, "reason": reason, "source": source}
-            for loan, reason, source in filing.scope.filter(~pl.col("in_scope")).select("loan_id", "reason", "source").sort("loan_id").rows()
-        ],
-        "rules": {
-            "run": len(filing.rule_run.run),
-            "not_judged": dict(sorted(filing.rule_run.not_judged.items())),
-            "not_run": dict(sorted(filing.rule_run.not_run.items())),
-        },
+        "quarantined": [{"loan_id": loan, "codes": codes} for loan, codes in sorted(held.items())],
+        "out_of_scope": [],
+        "rules": {"run": len(run), "not_judged": dict(sorted(judged.items())), "not_run": dict(sorted(not_run.items()))},
         "not_packed": "the recipient's packing tool is not public: the files are delivered unpacked" if pack.data.get("packing") and not packed else None,
     }
+
+
+def write_manifest(data: Mapping[str, Any], out_of_scope: Sequence[Path], path: Path) -> None:
+    """Writes the manifest; the loans out of scope go in from their own files, a bucket at a time."""
+    before, mark, after = to_json(data).partition('  "out_of_scope": []')
+    with path.open("w", encoding="utf-8") as stream:
+        stream.write(before + mark.removesuffix("]"))
+        first = True
+        for part in out_of_scope:
+            for row in pl.read_parquet(part).iter_rows(named=True):
+                entry = json.dumps(row, ensure_ascii=False, indent=2).replace("\n", "\n    ")
+                stream.write(f"{'' if first else ','}\n    {entry}")
+                first = False
+        stream.write(("" if first else "\n  ") + "]" + after)
 
 
 def pack_digest(pack: Any) -> str:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date
 
 from mloan_report.checks import Book, Checked, run_checks
 from mloan_report.model.finding import Severity
 from mloan_report.packs import packs
 from mloan_report.portfolio import Portfolio
+from mloan_report.portfolio.buckets import Source
+from mloan_report.portfolio.workers import shared_out
 from mloan_report.position import Positions, work_out
 
 
 def validate(
-    portfolio: Portfolio,
+    book: Source,
     as_of: date | None = None,
     known_at: date | None = None,
     *,
@@ -21,9 +24,47 @@ def validate(
     ignore: Sequence[str] = (),
     severities: Mapping[str, Severity] | None = None,
     positions: Positions | None = None,
+    jobs: int = 1,
 ) -> Checked:
-    """All checks on *as_of* (default: the latest date in the data); *positions* of that date where they are worked out already."""
-    day = as_of or portfolio.latest_date() or date.today()
+    """All checks on *as_of* (default: the latest date in the data), bucket by bucket; *positions* of that date where they are
+    worked out already (for a book of one bucket).
+    """
+    day = as_of or book.latest_date() or date.today()
+    if book.count == 1:
+        return validate_bucket(book.bucket(0), day, known_at, select=select, ignore=ignore, severities=severities, positions=positions)
+    work = _ValidateBucket(book, day, known_at, tuple(select), tuple(ignore), severities)
+    out = Checked([], {})
+    for checked in shared_out(work, range(book.count), jobs, lambda n: f"bucket {n}"):
+        out.findings += checked.findings
+        out.not_run |= checked.not_run
+    return out.in_order()
+
+
+@dataclass(frozen=True)
+class _ValidateBucket:
+    book: Source
+    day: date
+    known_at: date | None
+    select: tuple[str, ...]
+    ignore: tuple[str, ...]
+    severities: Mapping[str, Severity] | None
+
+    def __call__(self, number: int) -> Checked:
+        bucket = self.book.bucket(number)
+        return validate_bucket(bucket, self.day, self.known_at, select=self.select, ignore=self.ignore, severities=self.severities)
+
+
+def validate_bucket(
+    portfolio: Portfolio,
+    day: date,
+    known_at: date | None = None,
+    *,
+    select: Sequence[str] = (),
+    ignore: Sequence[str] = (),
+    severities: Mapping[str, Severity] | None = None,
+    positions: Positions | None = None,
+) -> Checked:
+    """All checks on one portfolio on *day*."""
     if positions is None and portfolio.has("loans"):
         positions = work_out(portfolio, day, known_at, history_months=0)
     position = positions.loans if positions is not None else None

@@ -46,11 +46,11 @@ def judge(pack: Pack, files: Sequence[tuple[Path, str | None]], known: Mapping[s
     for path, record in files:
         read = read_file(pack, path, record)
         out.files.append(read)
-        out.findings.extend(_structure_findings(pack, read))
-        out.findings.extend(_own_checks(pack, read))
+        out.findings.extend(structure_findings(pack, read))
+        out.findings.extend(own_checks(pack, read))
         if read.records is not None and read.records.height:
             parts.setdefault(read.records.layout.name, []).append(read.records)
-        out.findings.extend(_schema_findings(pack, read))
+        out.findings.extend(schema_findings(pack, read))
     out.records = {name: joined(sets) for name, sets in parts.items()}
     rule_findings, out.rule_run = check_records(pack, out.records, known, missing)
     out.findings.extend(rule_findings)
@@ -83,27 +83,8 @@ def _expected(f: Finding) -> list[str]:
     return [name.strip() for name in found[1].split(",")] if found else []
 
 
-def same_records(made: Mapping[str, RecordSet], read: Mapping[str, RecordSet]) -> list[Finding]:
-    """Findings where what was read back differs from what was made."""
-    out = []
-    for name, records in made.items():
-        if name not in read:
-            out.append(DIFFERENT.finding(file=name, detail="no record was read back"))
-        elif records.height != read[name].height:
-            out.append(DIFFERENT.finding(file=name, detail=f"{records.height} records were made and {read[name].height} read back"))
-        elif not _same(records, read[name]):
-            out.append(DIFFERENT.finding(file=name, detail="a record read back differs from the one made"))
-    return out
-
-
-def _same(made: RecordSet, read: RecordSet) -> bool:
-    columns = [c for c in made.text.columns if not made.layout.by_column[c].collapse] if made.layout.by_column else made.text.columns
-    return made.text.select(columns).fill_null("").equals(read.text.select(columns).fill_null("")) and all(
-        made.groups[p].text.fill_null("").equals(read.groups[p].text.fill_null("")) for p in made.groups
-    )
-
-
-def _structure_findings(pack: Pack, read: ReadFile) -> list[Finding]:
+def structure_findings(pack: Pack, read: ReadFile) -> list[Finding]:
+    """What is not where the layout says."""
     out = []
     for d in read.defects:
         kind = d.kind if d.kind in pack.layout_codes.codes else "structure" if "structure" in pack.layout_codes.codes else "unknown"
@@ -124,12 +105,14 @@ def _structure_findings(pack: Pack, read: ReadFile) -> list[Finding]:
     return out
 
 
-def _own_checks(pack: Pack, read: ReadFile) -> list[Finding]:
+def own_checks(pack: Pack, read: ReadFile) -> list[Finding]:
+    """What the pack's own code finds in a file as such."""
     hook = pack.hook("check_file")
     return list(hook(pack, read)) if hook else []
 
 
-def _schema_findings(pack: Pack, read: ReadFile) -> list[Finding]:
+def schema_findings(pack: Pack, read: ReadFile) -> list[Finding]:
+    """What the schema refuses."""
     rule = pack.layout_codes.rule("schema")
     return [
         rule.finding(

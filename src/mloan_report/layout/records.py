@@ -36,8 +36,8 @@ class RecordSet:
     files: pl.Series | None = None
 
     def filtered(self, keep: pl.Series) -> RecordSet:
-        """The records of a group where *keep* is true."""
-        return RecordSet(self.layout, self.typed.filter(keep), self.text.filter(keep), self.state.filter(keep))
+        """The records (or the rows of a group) where *keep* is true, with their groups."""
+        return RecordSet(self.layout, self.typed.filter(keep), self.text.filter(keep), self.state.filter(keep), self.groups)
 
     @property
     def height(self) -> int:
@@ -178,7 +178,7 @@ def _record_set(layout: RecordLayout, frame: pl.DataFrame, fields: tuple[LayoutF
     shown_only = {f.column: pl.when(state[f.column] == VALUE) for f in fields}
     text = text.with_columns([when.then(pl.col(c)).alias(c) for c, when in shown_only.items()])
     extra = [c for c in frame.columns if c.startswith("has_")] + [f"{g.name}_count" for g in layout.groups]
-    links = [c for c in ("loan_id", "party_id", "_links") if c in frame.columns]
+    links = [c for c in ("loan_id", "party_id", "collateral_id", "_links") if c in frame.columns]
     typed = frame.select([ROWNUM, *links, *extra, *(f.column for f in fields)])
     typed = typed.with_columns([when.then(pl.col(c)).alias(c) for c, when in shown_only.items()])
     return RecordSet(layout, typed, text, state, groups)

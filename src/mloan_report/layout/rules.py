@@ -69,6 +69,8 @@ class RuleRun:
     not_judged: dict[str, int] = field(default_factory=dict)
     not_run: dict[str, str] = field(default_factory=dict)
     run: set[str] = field(default_factory=set)
+    unjudged: list[tuple[str, str, pl.Series]] = field(default_factory=list)
+    """Rule, record kind, and the records (by number from 0; once for each row of a group) that it could not judge."""
 
 
 def parse_rules(tables: Iterable[Mapping[str, Any]], file: str) -> list[RecordRule]:
@@ -175,6 +177,7 @@ def _run_one(
     nulls = violated.null_count()
     if nulls:
         out.not_judged[rule.id] = out.not_judged.get(rule.id, 0) + nulls
+        out.unjudged.append((rule.id, subject.layout.name, frame[ROWNUM].filter(violated.is_null())))
     hits = violated.fill_null(False).arg_true()
     out.findings.extend(_finding(rule, subject, judged, frame, int(i)) for i in hits.to_list())
 
@@ -203,6 +206,23 @@ def _violated(rule: RecordRule, frame: pl.DataFrame, records: Mapping[str, Recor
         applies = condition(frame, rule.when, functions).fill_null(False)
         return pl.select(pl.when(applies).then(violated).otherwise(False)).to_series()
     return violated
+
+
+def unique_hashes(rules: Sequence[RecordRule], records: RecordSet, functions: Mapping[str, Function]) -> dict[str, pl.Series]:
+    """For each rule that a key stands once: a hash of the key of every record that the rule is about, null for the others.
+
+    Equal hashes in two parts of a file are where the rule must look again.
+    """
+    out = {}
+    for rule in rules:
+        if not rule.unique or rule.group or records.layout.name not in rule.records:
+            continue
+        given = pl.any_horizontal([pl.col(c).is_not_null() for c in rule.unique])
+        keyed = records.typed.select(pl.when(given).then(pl.struct(list(rule.unique)).hash(4)).alias("h"))["h"]
+        if rule.when:
+            keyed = pl.select(pl.when(condition(records.typed, rule.when, functions).fill_null(False)).then(keyed)).to_series()
+        out[f"unique {rule.id}"] = keyed
+    return out
 
 
 def _finding(rule: RecordRule, subject: RecordSet, judged: RecordSet, frame: pl.DataFrame, i: int) -> Finding:

@@ -55,6 +55,11 @@ def scaled_text(value: pl.Expr, scale: int) -> pl.Expr:
     return pl.concat_str(sign, (size // unit).cast(pl.String), pl.lit("."), (size % unit).cast(pl.String).str.zfill(scale))
 
 
+def folded(text: pl.Expr) -> pl.Expr:
+    """Runs of blanks as one, none at the ends: what XSD makes of a value whose blanks mean nothing."""
+    return text.str.replace_all(r"[ \t\r\n]+", " ").str.strip_chars(" ")
+
+
 def from_text(field: LayoutField, text: pl.Series) -> pl.Series:
     """Text as read, typed; null where it does not fit the type (a finding of its own)."""
     if field.type in ("amount", "percent", "decimal") and field.scale:

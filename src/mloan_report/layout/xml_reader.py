@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator
 from copy import deepcopy
 from dataclasses import dataclass, field
+from io import BytesIO
 from pathlib import Path
 from typing import Any, cast
 
@@ -17,7 +18,7 @@ from lxml import etree
 
 from mloan_report.layout.definition import LayoutField, RecordLayout
 from mloan_report.layout.records import ABSENT, EMPTY, NIL, ROWNUM, VALUE, RecordSet
-from mloan_report.layout.text import from_text
+from mloan_report.layout.text import folded, from_text
 
 XSI_NIL = "{http://www.w3.org/2001/XMLSchema-instance}nil"
 CHUNK = 20_000
@@ -191,7 +192,7 @@ class RecordCollector:
         fields = [f for f in self.layout.fields if not f.is_container and f.column in self.texts]
         self._gather()
         text, state = (pl.concat(part) for part in zip(*self._chunks, strict=True))
-        text = text.with_columns([_collapse(pl.col(f.column)).alias(f.column) for f in fields if _collapses(f)])
+        text = text.with_columns([folded(pl.col(f.column)).alias(f.column) for f in fields if _collapses(f)])
         rows = self.parents if self.parents else list(range(len(self.lines)))
         base: list[pl.Series] = [pl.Series(ROWNUM, rows, dtype=pl.UInt32)]
         base += [pl.Series(f"has_{n}", v, dtype=pl.Boolean) for n, v in self.has.items()]
@@ -219,10 +220,6 @@ def _collapses(f: LayoutField) -> bool:
     return f.collapse or (not f.segment and (f.is_number or f.type == "date"))
 
 
-def _collapse(text: pl.Expr) -> pl.Expr:
-    return text.str.replace_all(r"[ \t\r\n]+", " ").str.strip_chars(" ")
-
-
 def _local(element: Any) -> str:
     tag = element.tag
     return tag.rpartition("}")[2] if isinstance(tag, str) else "#" + type(element).__name__
@@ -243,7 +240,7 @@ class Reading:
     schema_errors: list[tuple[int, str]] = field(default_factory=list)
 
 
-def read_document(path: Path, layout: RecordLayout, namespace: str, root: str, schema: etree.XMLSchema) -> Reading:
+def read_document(source: Path | bytes, layout: RecordLayout, namespace: str, root: str, schema: etree.XMLSchema) -> Reading:
     """One document of *root* holding records, read as a stream and validated while it is parsed.
 
     Only a document that does not fit is read a second time, record by record, to say what is wrong where.
@@ -252,7 +249,7 @@ def read_document(path: Path, layout: RecordLayout, namespace: str, root: str, s
     want_record = f"{{{namespace}}}{layout.root}" if namespace else layout.root
     out = Reading(RecordCollector(layout, ordered=False))
     try:
-        for element, line in _records(path, want_root, schema, []):
+        for element, line in _records(source, want_root, schema, []):
             out.collector.add_valid(element, line)
         if out.collector.lines:
             return out
@@ -262,7 +259,7 @@ def read_document(path: Path, layout: RecordLayout, namespace: str, root: str, s
     out = Reading(RecordCollector(layout, ordered=False))
     line = 1
     try:
-        for element, line in _records(path, want_root, None, out.defects):
+        for element, line in _records(source, want_root, None, out.defects):
             if element.tag == want_record:
                 out.collector.add(element, line)
                 out.schema_errors += _reasons(element, line, root, namespace, schema)
@@ -286,7 +283,7 @@ class _StopsEarly(etree.XMLSyntaxError):
         super().__init__(why, cast(Any, 0), 0, 0)  # type: ignore[call-arg]
 
 
-def _records(path: Path, want_root: str, schema: etree.XMLSchema | None, defects: list[StructureDefect]) -> Iterator[tuple[Any, int]]:
+def _records(source: Path | bytes, want_root: str, schema: etree.XMLSchema | None, defects: list[StructureDefect]) -> Iterator[tuple[Any, int]]:
     """The root's children and their lines, each forgotten when the next is asked for."""
     depth = line = 0
     started = False
@@ -298,7 +295,7 @@ def _records(path: Path, want_root: str, schema: etree.XMLSchema | None, defects
         "remove_comments": True,
         "remove_pis": True,
     }
-    with path.open("rb") as stream:
+    with BytesIO(source) if isinstance(source, bytes) else source.open("rb") as stream:
         for event, element in etree.iterparse(stream, events=("start", "end"), schema=schema, **options):
             if event == "start":
                 started = True

@@ -44,6 +44,10 @@ SIDE_TABLE = Rule(
 )
 
 
+ENTITIES = {"person": "party_id", "collateral": "collateral_id"}
+"""Views that have one row for somebody or something that several borrowers may name."""
+
+
 @dataclass
 class Views:
     """Builds and keeps the views of one filing."""
@@ -219,12 +223,15 @@ class Views:
 
     @cached_property
     def _collateral(self) -> pl.DataFrame:
-        """Each collateral that secures a loan of the filing, once; ``_links`` are those loans."""
+        """Each collateral that secures a loan of the filing, once, with the first borrower whose loan it secures; ``_links`` are those loans."""
         used = self._collateral_link.group_by("collateral_id").agg(
-            _links=pl.col("loan_id").unique().sort(), as_of=pl.col("as_of").max(), loan_currency=pl.col("currency_code").first()
+            _links=pl.col("loan_id").unique().sort(),
+            _first=pl.col("borrower_id").min(),
+            as_of=pl.col("as_of").max(),
+            loan_currency=pl.col("currency_code").first(),
         )
         out = self._things.join(used, on="collateral_id", how="inner", maintain_order="left")
-        return out.with_columns(currency_code=pl.col("collateral_currency_code").fill_null(pl.col("loan_currency"))).sort("collateral_id")
+        return out.with_columns(currency_code=pl.col("collateral_currency_code").fill_null(pl.col("loan_currency"))).sort("_first", "collateral_id").drop("_first")
 
     @cached_property
     def _guarantee(self) -> pl.DataFrame:
@@ -291,18 +298,23 @@ class Views:
 
     @cached_property
     def _person(self) -> pl.DataFrame:
-        """Everyone the filing names, once: roles as flags, and the loans that name them (``_links``)."""
-        named = [self.loan.select(party_id="borrower_id", loan_id="loan_id", role=pl.lit("borrower"))]
+        """Everyone the filing names, once, with the first borrower whose loan names them: roles as flags, those loans (``_links``)."""
+        named = [self.loan.select("borrower_id", party_id="borrower_id", loan_id="loan_id", role=pl.lit("borrower"))]
         rows_used = {r.rows for r in self.pack.records(self.as_of)} | {g.rows for r in self.pack.records(self.as_of) for g in r.groups}
         if rows_used & {"guarantor", "guarantee"}:
-            named.append(self._guarantor.select("party_id", "loan_id", role=pl.col("role")))
+            named.append(self._guarantor.select("borrower_id", "party_id", "loan_id", role=pl.col("role")))
         if rows_used & {"collateral", "collateral_link", "guarantee"}:
-            named.append(self._collateral_link.filter(pl.col("owner_id").is_not_null()).select(party_id="owner_id", loan_id="loan_id", role=pl.lit("owner")))
+            owned = self._collateral_link.filter(pl.col("owner_id").is_not_null())
+            named.append(owned.select("borrower_id", party_id="owner_id", loan_id="loan_id", role=pl.lit("owner")))
         if "relation" in rows_used:
             kinds = list(self.pack.data.get("relation_kinds", []))
             related = self._relation.filter(pl.col("relation_kind").is_in(kinds) & (pl.col("borrower_kind") == "legal_entity"))
-            named.append(related.explode("_links").select("party_id", loan_id="_links", role=pl.lit("related")))
-        roles = pl.concat(named).group_by("party_id").agg(_links=pl.col("loan_id").unique().sort(), roles=pl.col("role").unique())
+            named.append(related.explode("_links").select("borrower_id", "party_id", loan_id="_links", role=pl.lit("related")))
+        roles = (
+            pl.concat(named)
+            .group_by("party_id")
+            .agg(_links=pl.col("loan_id").unique().sort(), roles=pl.col("role").unique(), _first=pl.col("borrower_id").min())
+        )
         about = self.loan.group_by("borrower_id").agg(
             business_loans=pl.col("product")
             .is_in(["personal_business", "farmer_production", "working_capital", "startup_guaranteed", "enterprise"])
@@ -326,8 +338,8 @@ class Views:
                 as_of=pl.lit(self.as_of),
                 currency_code=pl.col("income_currency_code").fill_null(self.portfolio.institution.currency_code),
             )
-            .drop("roles")
-            .sort("party_id")
+            .sort("_first", "party_id")
+            .drop("roles", "_first")
         )
 
     def own_table(self, name: str) -> pl.DataFrame:

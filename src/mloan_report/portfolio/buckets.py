@@ -18,7 +18,7 @@ from mloan_report.portfolio.portfolio import Portfolio
 from mloan_report.portfolio.reading import UnusableInput, build_portfolio, read_institution, read_portfolio
 from mloan_report.portfolio.typing import ROW
 
-ROUTING = ("_shared", "_buckets")
+ROUTING = ("_shared", "_buckets", "_home")
 """Columns that the layout adds to rows."""
 
 
@@ -66,6 +66,9 @@ class Buckets:
             raise UnusableInput(f"{path}: schema_sha256 is not that of its schemas: lay the book out again")
         self.institution = read_institution(self.folder / "institution.toml")
         self._shared: dict[str, pl.DataFrame | None] = {}
+
+    def __reduce__(self) -> tuple[type[Buckets], tuple[Path]]:
+        return Buckets, (self.folder,)
 
     @property
     def digests(self) -> Mapping[str, str]:
@@ -125,8 +128,8 @@ class Buckets:
         common = self._shared_rows(name)
         if common is not None:
             here = common.filter(pl.col("_buckets").list.contains(number))
-            rows |= frozenset(here.filter(pl.col("_buckets").list.first() != number)[ROW].to_list())
-            parts.append(here.drop("_buckets"))
+            rows |= frozenset(here.filter(pl.col("_home") != number)[ROW].to_list())
+            parts.append(here.drop("_buckets", "_home"))
             if name in ("parties", "collateral"):
                 shared |= set(here["party_id" if name == "parties" else "collateral_id"].to_list())
         frame = pl.concat(parts).sort(ROW) if len(parts) > 1 else own
@@ -146,7 +149,7 @@ class Buckets:
         except (pl.exceptions.PolarsError, OSError) as error:
             raise UnusableInput(f"{path} cannot be read: {str(error).splitlines()[0]}") from None
         want = self.index["schemas"][name]
-        found = {c: str(t) for c, t in frame.schema.items() if c != "_buckets"}
+        found = {c: str(t) for c, t in frame.schema.items() if c not in ("_buckets", "_home")}
         if found != want:
             odd = next((c for c in {**want, **found} if want.get(c) != found.get(c)), "?")
             raise UnusableInput(f"{path} has other columns than the rest of {name}: {odd} is {found.get(odd, 'missing')}, not {want.get(odd, 'there')}")

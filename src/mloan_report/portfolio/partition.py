@@ -155,7 +155,7 @@ class _Partition:
         way = self._adjusted_rows(routes) if kind == "_target" else routes.of(kind)
         shared = routes.shared(kind) if kind in ("party_id", "collateral_id") else pl.Series([], dtype=pl.String)
         spread = way.join(pl.DataFrame({kind: shared}), on=kind, how="anti") if shared.len() else way
-        several = way.join(pl.DataFrame({kind: shared}), on=kind, how="semi").group_by(kind).agg(_buckets=pl.col(BUCKET).sort())
+        several = way.join(pl.DataFrame({kind: shared}), on=kind, how="semi").group_by(kind).agg(_buckets=pl.col(BUCKET).sort(), _home=pl.col(BUCKET).filter("home").min())
         kept: list[pl.DataFrame] = []
         for window in self._windows(name):
             rows = self._stored(name, window, maps, clean)

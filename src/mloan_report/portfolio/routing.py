@@ -43,7 +43,8 @@ def owner_kind(columns: Iterable[str], key: tuple[str, ...] = ()) -> str | None:
 @dataclass(frozen=True)
 class Routes:
     """Where rows go. ``borrowers``: borrower_id, _bucket, home (whether it is its own). ``loans``, ``facilities``: their key
-    and borrower_id. ``parties``, ``collateral``: their key and _bucket, one row for each bucket that names them.
+    and borrower_id. ``parties``, ``collateral``: their key, _bucket and home, one row for each bucket that needs them; home is the
+    first that names them itself.
     ``ranges``: the first and last borrower_id of each bucket.
     """
 
@@ -64,8 +65,8 @@ class Routes:
             return table.join(self.borrowers, on="borrower_id", how="inner").select(kind, BUCKET, "home")
         if kind == "party_id":
             people = self.borrowers.rename({"borrower_id": "party_id"})
-            return pl.concat([people, self.parties.with_columns(home=pl.lit(True)).select(people.columns)])
-        return self.collateral.with_columns(home=pl.lit(True)).select("collateral_id", BUCKET, "home")
+            return pl.concat([people, self.parties.select(people.columns)])
+        return self.collateral.select("collateral_id", BUCKET, "home")
 
     def shared(self, kind: str) -> pl.Series:
         """The parties or collateral that several buckets name."""
@@ -99,15 +100,15 @@ class _Routing:
         named = self._named()
         links = self._links()
         parties = self._outsiders(named)
-        parties = pl.concat([parties, self._named_by_parties(parties)]).unique()
+        parties = first = pl.concat([parties, self._named_by_parties(parties)]).unique()
         guests = [self._guests_by_name(named), self._guests_by_collateral(links), *self._guests_by_reference()]
         number_guests, number_parties = self._by_collision(parties)
         everyone = pl.concat([*guests, number_guests]).unique().join(self.home, on=["borrower_id", BUCKET], how="anti")
-        parties = pl.concat([parties, number_parties, self._outsiders(_moved(named, everyone))]).unique().sort("party_id", BUCKET)
+        parties = pl.concat([parties, number_parties, self._outsiders(_moved(named, everyone))]).unique()
         things = pl.concat([links.select("collateral_id", BUCKET), _moved(links, everyone).select("collateral_id", BUCKET)])
-        things = pl.concat([things, self._unlinked(things, parties)]).unique().sort("collateral_id", BUCKET)
+        things = pl.concat([things, self._unlinked(things, parties)]).unique()
         borrowers = pl.concat([self.home.with_columns(home=pl.lit(True)), everyone.with_columns(home=pl.lit(False))])
-        return Routes(self.count, borrowers, self.loans, self.facilities, parties, things, self.ranges)
+        return Routes(self.count, borrowers, self.loans, self.facilities, _with_homes(parties, first), _with_homes(things, links), self.ranges)
 
     def _with_home(self, frame: pl.DataFrame) -> pl.DataFrame:
         return frame.join(self.home, on="borrower_id", how="left").with_columns(pl.col(BUCKET).fill_null(0))
@@ -238,6 +239,14 @@ def _colliding(rows: pl.DataFrame) -> pl.DataFrame:
     """group, party_id of the groups that several people are in."""
     rows = rows.drop_nulls().unique()
     return rows.filter(pl.col("group").is_duplicated()).select("group", "party_id")
+
+
+def _with_homes(places: pl.DataFrame, naming: pl.DataFrame) -> pl.DataFrame:
+    """*places* (key, _bucket) with home: true for the first bucket in *naming*, or the first of all where none names the key."""
+    key = places.columns[0]
+    first = naming.group_by(key).agg(named=pl.col(BUCKET).min())
+    least = places.group_by(key).agg(least=pl.col(BUCKET).min()).join(first, on=key, how="left").select(key, at=pl.coalesce("named", "least"))
+    return places.join(least, on=key, how="left").with_columns(home=pl.col(BUCKET) == pl.col("at")).drop("at").sort(key, BUCKET)
 
 
 def _moved(named: pl.DataFrame, guests: pl.DataFrame) -> pl.DataFrame:

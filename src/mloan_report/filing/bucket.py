@@ -1,0 +1,242 @@
+"""One bucket of a book filed: its position, checks and records, the records' text in a part, and what the other rooms need to know.
+
+A bucket is worked on alone, in any process. What has its home in another bucket takes part in sums and links, and is judged,
+quarantined and written there.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from mloan_report.filing.making import Filing, FilingRequest, Outside, make_filing
+from mloan_report.filing.validation import validate_bucket
+from mloan_report.layout import RecordSet, unique_hashes
+from mloan_report.layout.fingerprint import fingerprints
+from mloan_report.layout.xml_writer import record_texts
+from mloan_report.model.currency import minor_digits
+from mloan_report.model.finding import Finding, has_errors
+from mloan_report.packs import Pack, packs
+from mloan_report.packs.views import ENTITIES
+from mloan_report.portfolio import Portfolio
+from mloan_report.portfolio.buckets import Source
+from mloan_report.portfolio.rounding import half_up
+from mloan_report.portfolio.sql import compile_sql, evaluate_one
+from mloan_report.position import work_out
+
+ASIDE_COLUMNS = ("size", "fingerprint", "entity", "loan_id", "currency")
+
+
+@dataclass(frozen=True)
+class Part:
+    """The records of one kind that a bucket wrote: their text, and beside it a row a record (see :data:`ASIDE_COLUMNS`)."""
+
+    bucket: int
+    text: Path
+    aside: Path
+    records: int
+
+
+@dataclass
+class BucketFiled:
+    """What a bucket gave. ``findings`` are of what has its home here; ``held`` the loans left out, with the codes."""
+
+    number: int
+    earlier: list[Finding]
+    findings: list[Finding]
+    given: int
+    in_scope: int
+    out_reasons: Counter[str]
+    out_of_scope: Path
+    held: dict[str, list[str]]
+    parts: dict[str, Part]
+    totals: dict[tuple[str, str], tuple[int, int]]
+    not_judged: dict[str, int]
+    not_judged_shared: list[tuple[str, str, int]]
+    not_run: dict[str, str]
+    run: set[str]
+    regime: dict[str, Any] | None
+    guest_rows: Mapping[str, frozenset[int]] = field(default_factory=dict)
+    guest_loans: frozenset[str] = frozenset()
+
+    @property
+    def refused(self) -> bool:
+        """Whether an error of this bucket forbids the filing (without quarantine)."""
+        return has_errors(self.earlier) or has_errors(self.findings)
+
+
+@dataclass(frozen=True)
+class FileBucket:
+    """The work of one bucket, ready to be sent to a worker: called with its number and what is known from outside."""
+
+    source: Source
+    pack: Pack | str
+    as_of: date
+    known_at: date | None
+    settings: Mapping[str, str | None]
+    made_at: datetime
+    quarantine: bool
+    folder: Path
+
+    def __call__(self, ask: tuple[int, Outside]) -> BucketFiled:
+        number, outside = ask
+        return self.file(self.source.bucket(number), number, outside)
+
+    def file(self, book: Portfolio, number: int, outside: Outside) -> BucketFiled:
+        """Files *book*, the bucket of that number."""
+        pack = packs()[self.pack] if isinstance(self.pack, str) else self.pack
+        request = FilingRequest(pack, book, self.as_of, self.known_at, self.settings, self.made_at)
+        everyone = work_out(book, self.as_of, self.known_at)
+        checked = validate_bucket(book, self.as_of, self.known_at, positions=everyone)
+        filing = make_filing(request, checked.findings, quarantine=self.quarantine, everyone=everyone, outside=outside)
+        kept = {name: self._home_records(records, number, book) for name, records in filing.records.items()}
+        findings = [_numbered(f, kept) for f in filing.findings if _is_home(f, kept, book)]
+        refused = not self.quarantine and (has_errors(checked.findings) or has_errors(findings))
+        parts = {} if refused else self._write(pack, filing, kept, number)
+        home = filing.scope.filter(~pl.col("loan_id").is_in(list(book.guest_loans)))
+        out = home.filter(~pl.col("in_scope"))
+        path = self.folder / f"out-of-scope-{number:05d}.parquet"
+        out.select("loan_id", "reason", "source").write_parquet(path)
+        classified = filing.views.classified
+        return BucketFiled(
+            number,
+            checked.findings,
+            findings,
+            home.height,
+            home.height - out.height,
+            Counter(dict(out.group_by("reason").len().rows())),
+            path,
+            filing.quarantined,
+            parts,
+            {} if refused else portfolio_totals(filing, kept),
+            *_unjudged(filing, kept),
+            filing.rule_run.not_run,
+            filing.rule_run.run,
+            {"id": classified.regime.id, "certainty": classified.regime.certainty, "source": classified.regime.source} if classified else None,
+            book.guest_rows,
+            book.guest_loans,
+        )
+
+    def _home_records(self, records: RecordSet, number: int, book: Portfolio) -> pl.Series:
+        """Which records have their home in this bucket."""
+        typed = records.typed
+        if number == 0 and not book.guest_loans:
+            return pl.Series([True]).new_from_index(0, typed.height)
+        guests = list(book.guest_loans)
+        if "loan_id" in typed.columns:
+            return ~typed["loan_id"].is_in(guests)
+        if "_links" in typed.columns:
+            return typed.select((pl.col("_links").list.set_difference(pl.lit(guests, pl.List(pl.String))).list.len() > 0).alias("h"))["h"]
+        return pl.Series([number == 0]).new_from_index(0, typed.height)
+
+    def _write(self, pack: Pack, filing: Filing, kept: Mapping[str, pl.Series], number: int) -> dict[str, Part]:
+        lines = pack.envelope["kind"] != "document"
+        root = pack.envelope["root"]
+        out = {}
+        for name, records in filing.records.items():
+            if not kept[name].all():
+                records = records.filtered(kept[name])
+            if records.height == 0:
+                continue
+            part = Part(number, self.folder / f"{name}-{number:05d}.part", self.folder / f"{name}-{number:05d}.parquet", records.height)
+            sizes = []
+            with part.text.open("wb") as stream:
+                for texts in record_texts(records):
+                    if lines:
+                        texts = pl.select(pl.format(f"<{root}>{{}}</{root}>", texts)).to_series()
+                    sizes.append(texts.str.len_bytes() + 1)
+                    stream.write((texts.str.join("\n").item() + "\n").encode("utf-8"))
+            aside(pack, records, pl.concat(sizes), filing).write_parquet(part.aside, compression="lz4")
+            out[name] = part
+        return out
+
+
+def aside(pack: Pack, records: RecordSet, sizes: pl.Series, filing: Filing) -> pl.DataFrame:
+    """A row a record: bytes of its line, fingerprint, the shared entity it is about, its loan and currency, and hashes of its unique keys."""
+    typed = records.typed
+    none = pl.lit(None, pl.String)
+    entity = ENTITIES.get(records.layout.rows)
+    shared = filing.request.portfolio.shared
+    named = pl.when(pl.col(entity).is_in(list(shared))).then(pl.col(entity)) if entity in typed.columns and shared else none
+    frame = typed.with_columns(entity=named, loan_id="loan_id" if "loan_id" in typed.columns else none).select("entity", "loan_id")
+    controlled = any(c.record == records.layout.name for c in pack.controls)
+    if controlled:
+        codes = filing.request.portfolio.table("loans").select("loan_id", currency="currency_code").unique("loan_id", keep="first")
+        frame = frame.join(codes, on="loan_id", how="left", maintain_order="left")
+    else:
+        frame = frame.with_columns(currency=none)
+    return frame.with_columns(size=sizes.cast(pl.UInt32), fingerprint=fingerprints(records), **unique_hashes(pack.rules, records, pack.functions))
+
+
+def portfolio_totals(filing: Filing, kept: Mapping[str, pl.Series]) -> dict[tuple[str, str], tuple[int, int]]:
+    """By control and currency: the portfolio's exact sum in minor units, and the sum of the figures rounded as the field rounds."""
+    out: dict[tuple[str, str], tuple[int, int]] = {}
+    pack = filing.request.pack
+    if not pack.controls:
+        return out
+    view = filing.views.view("loan")
+    for control in pack.controls:
+        made = filing.records.get(control.record)
+        if made is None or "loan_id" not in made.typed.columns:
+            continue
+        filed = made.typed.filter(kept[control.record]).select("loan_id").unique()
+        figure = evaluate_one(view, compile_sql(control.figure, view.columns, pack.functions)).fill_null(0).cast(pl.Int64)
+        mine = view.select("loan_id", "currency_code").with_columns(figure=figure).join(filed, on="loan_id", how="semi")
+        for code, rows in mine.partition_by("currency_code", as_dict=True).items():
+            digits = minor_digits(str(code[0])) if control.figure_scale is None else control.figure_scale
+            exact, rounded = _sums(rows["figure"], digits, control.scale)
+            out[control.name, str(code[0])] = (exact, rounded)
+    return out
+
+
+def _sums(figures: pl.Series, digits: int, scale: int) -> tuple[int, int]:
+    exact = int(figures.cast(pl.Int128).sum())
+    if scale >= digits:
+        return exact, exact * 10 ** (scale - digits)
+    unit = pl.lit(10 ** (digits - scale), pl.Int64)
+    return exact, int(pl.select(half_up(pl.lit(figures), unit).cast(pl.Int128).sum()).item())
+
+
+def _unjudged(filing: Filing, kept: Mapping[str, pl.Series]) -> tuple[dict[str, int], list[tuple[str, str, int]]]:
+    """How many records each rule could not judge; those about shared entities one by one (rule, kind, number in the part)."""
+    counts: dict[str, int] = {}
+    single: list[tuple[str, str, int]] = []
+    shared = list(filing.request.portfolio.shared)
+    for rule, name, numbers in filing.rule_run.unjudged:
+        typed = filing.records[name].typed
+        entity = ENTITIES.get(filing.records[name].layout.rows)
+        home = kept[name].gather(numbers)
+        common = typed[entity].is_in(shared).fill_null(False).gather(numbers) if entity in typed.columns and shared else None
+        if common is not None and (home & common).any():
+            place = kept[name].cast(pl.UInt32).cum_sum() - 1
+            single += [(rule, name, int(place[n])) for n in numbers.filter(home & common).to_list()]
+            home = home & ~common
+        if n := int(home.sum()):
+            counts[rule] = counts.get(rule, 0) + n
+    return counts, single
+
+
+def _numbered(f: Finding, kept: Mapping[str, pl.Series]) -> Finding:
+    """The finding with the number its record has in the part."""
+    number = f.args.get("record_no")
+    if number is None or f.table not in kept or kept[f.table].all():
+        return f
+    return replace(f, args={**f.args, "record_no": int(kept[f.table].head(int(number)).sum())})
+
+
+def _is_home(f: Finding, kept: Mapping[str, pl.Series], book: Portfolio) -> bool:
+    """Whether a finding of records is about a record that this bucket files."""
+    number = f.args.get("record_no")
+    if number is not None and f.table in kept:
+        return bool(kept[f.table][int(number) - 1])
+    if f.loan_id is not None:
+        return f.loan_id not in book.guest_loans
+    return True
+
+
