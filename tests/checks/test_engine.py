@@ -12,7 +12,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from mloan_report.checks import Book, all_rules, data_quality, registry, run_checks
+from mloan_report.checks import Book, all_rules, column_counts, data_quality, registry, run_checks
 from mloan_report.checks.engine import check
 from mloan_report.checks.outputs import output_forms, writer
 from mloan_report.checks.quality import ColumnQuality
@@ -175,7 +175,7 @@ def test_the_latest_date_in_the_data_is_the_day_of_the_checks_where_none_is_give
 
 
 def _quality(portfolio: Portfolio) -> dict[tuple[str, str], ColumnQuality]:
-    return {(q.table, q.column): q for q in data_quality(portfolio, validate(portfolio, AS_OF).findings)}
+    return {(q.table, q.column): q for q in data_quality(column_counts(portfolio), validate(portfolio, AS_OF).findings)}
 
 
 def test_quality_of_a_column_without_fault() -> None:
@@ -233,7 +233,7 @@ def test_warnings_do_not_lower_accuracy() -> None:
 def test_two_errors_of_one_value_count_once() -> None:
     portfolio = _tiny()
     findings = validate(portfolio, AS_OF).findings
-    doubled = {(q.table, q.column): q for q in data_quality(portfolio, [*findings, *findings])}
+    doubled = {(q.table, q.column): q for q in data_quality(column_counts(portfolio), [*findings, *findings])}
     assert doubled == _quality(portfolio)
 
 

@@ -96,10 +96,12 @@ def all_rules() -> dict[str, Rule]:
 
 @dataclass
 class Checked:
-    """What a run of checks gave: findings in order of rule and row, and the rules not run with the reason."""
+    """What a run of checks gave: findings in order of rule and row, the rules not run with the reason, and how many rows and
+    values each column has (table, column → rows, values read)."""
 
     findings: list[Finding]
     not_run: dict[str, str]
+    counts: dict[tuple[str, str], tuple[int, int]] = dataclasses.field(default_factory=dict)
 
     def in_order(self) -> Checked:
         """The same with findings in order: those of reading first, then by rule, table, row and field; however many buckets they come from."""

@@ -10,12 +10,12 @@ from mloan_report.cli.shared import CannotUse
 from mloan_report.measures import Regime, load_regime, provision_tables, regimes
 from mloan_report.measures.classify import check_dates
 from mloan_report.measures.provision import ProvisionTable
-from mloan_report.portfolio import Portfolio
+from mloan_report.model import Institution
 
 
-def chosen_regime(name: str | None, portfolio: Portfolio, as_of: date, *, allow_expired: bool, allow_uncertain: bool) -> Regime | None:
+def chosen_regime(name: str | None, institution: Institution, as_of: date, *, allow_expired: bool, allow_uncertain: bool) -> Regime | None:
     """The regime named (or a file), else the policy's, else None. An expired one needs --allow-expired, unless the policy names it."""
-    policy = portfolio.institution.policy_on(as_of)
+    policy = institution.policy_on(as_of)
     wanted = name or policy.classification
     if wanted is None:
         return None
@@ -40,9 +40,9 @@ def chosen_regime(name: str | None, portfolio: Portfolio, as_of: date, *, allow_
     return regime
 
 
-def chosen_provisions(name: str | None, portfolio: Portfolio, as_of: date) -> ProvisionTable | None:
+def chosen_provisions(name: str | None, institution: Institution, as_of: date) -> ProvisionTable | None:
     """The provision table named, else the policy's, else None."""
-    wanted = name or portfolio.institution.policy_on(as_of).provisions
+    wanted = name or institution.policy_on(as_of).provisions
     if wanted is None:
         return None
     if wanted not in provision_tables():

@@ -13,7 +13,7 @@ import typer
 
 if TYPE_CHECKING:
     from mloan_report.model.finding import Finding
-    from mloan_report.portfolio import Portfolio
+    from mloan_report.portfolio.buckets import Source
 
 AsOf = Annotated[str, typer.Option("--as-of", help="The date, YYYY-MM-DD: the end of that day.")]
 AsOfOptional = Annotated[str | None, typer.Option("--as-of", help="The date, YYYY-MM-DD; default: the latest date in the data.")]
@@ -21,7 +21,8 @@ KnownAt = Annotated[str | None, typer.Option("--known-at", help="Only what was b
 Output = Annotated[str, typer.Option("--output", help="Form of the findings: text, json or csv.")]
 Report = Annotated[Path | None, typer.Option("--report", help="Write the findings to this file instead of standard output.")]
 Lang = Annotated[str, typer.Option("--lang", help="Language of messages: en, zh_CN, es, pt_BR; what is not translated stays English.")]
-Folder = Annotated[Path, typer.Argument(help="A portfolio: institution.toml and one csv or parquet file a table.")]
+Jobs = Annotated[int | None, typer.Option("--jobs", help="Worker processes; default: the cores there are, never more than buckets.", min=1)]
+Folder = Annotated[Path, typer.Argument(help="A portfolio: institution.toml and one csv or parquet file a table; or one laid out by partition.")]
 
 
 class CannotUse(Exception):
@@ -56,12 +57,12 @@ def moment(text: str | None) -> datetime | None:
     return value
 
 
-def open_portfolio(folder: Path) -> Portfolio:
-    """The portfolio, with what it takes to read it said on a terminal."""
-    from mloan_report.portfolio import read_portfolio
+def open_portfolio(folder: Path) -> Source:
+    """The book in the folder, whole or in its buckets, with what it takes to read it said on a terminal."""
+    from mloan_report.portfolio.buckets import open_book
 
     with progress(f"reading {folder}"):
-        return read_portfolio(folder)
+        return open_book(folder)
 
 
 def show_findings(findings: Sequence[Finding], output: str, report: Path | None, lang: str) -> None:

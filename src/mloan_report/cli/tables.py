@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
+import tempfile
+from pathlib import Path
 
 import polars as pl
 
@@ -22,21 +25,72 @@ def shown(frame: pl.DataFrame, amounts: list[str], percents: list[str]) -> pl.Da
     ).drop("_digits")
 
 
-def write_table(frame: pl.DataFrame, out: str) -> None:
-    """Writes by the ending of *out*; ``-`` is csv on standard output. Lists are joined by ``;`` in csv."""
+class TableWriter:
+    """Writes frames one after another as one table, by the ending of *out*; ``-`` is csv on standard output, None is nowhere.
+
+    Lists are joined by ``;`` in csv. Nothing stands at *out* before the last frame is written.
+    """
+
+    def __init__(self, out: str | None) -> None:
+        self.out, self.pieces, self.frames = out, 0, 0
+        if out is not None and out != "-" and not out.endswith((".csv", ".parquet", ".json")):
+            raise CannotUse(f"--out {out!r} ends neither in .csv, .parquet nor .json")
+        folder = Path(out).resolve().parent if out not in (None, "-") else None
+        if folder is not None and not folder.is_dir():
+            raise CannotUse(f"--out {out}: {folder} is not there")
+        self.scratch = Path(tempfile.mkdtemp(prefix=".table.", dir=folder)) if folder is not None else None
+
+    def __enter__(self) -> TableWriter:
+        return self
+
+    def take(self, frame: pl.DataFrame) -> None:
+        """The next rows."""
+        self.frames += 1
+        if self.out is None:
+            return
+        if self.out == "-":
+            sys.stdout.write(_flat(frame).write_csv(include_header=self.frames == 1))
+            return
+        assert self.scratch is not None
+        if self.out.endswith(".parquet"):
+            frame.write_parquet(self.scratch / f"{self.frames:05d}.parquet")
+            return
+        with (self.scratch / "table").open("a", encoding="utf-8", newline="") as stream:
+            if self.out.endswith(".csv"):
+                stream.write(_flat(frame).write_csv(include_header=self.frames == 1))
+                return
+            for row in frame.iter_rows(named=True):
+                text = json.dumps(row, ensure_ascii=False, indent=2, default=str).replace("\n", "\n  ")
+                stream.write(f"{',' if self.pieces else ''}\n  {text}")
+                self.pieces += 1
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if self.scratch is None:
+            return
+        try:
+            if kind is None:
+                self._settle()
+        finally:
+            shutil.rmtree(self.scratch, ignore_errors=True)
+
+    def _settle(self) -> None:
+        assert self.scratch is not None
+        assert self.out is not None
+        made = self.scratch / "table"
+        if self.out.endswith(".parquet"):
+            made = self.scratch / "whole"
+            pl.scan_parquet(sorted(self.scratch.glob("*.parquet"))).sink_parquet(made)
+        elif self.out.endswith(".json"):
+            with made.open("r+" if made.exists() else "w+", encoding="utf-8") as stream:
+                text = self.scratch / "json"
+                with text.open("w", encoding="utf-8") as whole:
+                    whole.write("[")
+                    shutil.copyfileobj(stream, whole)
+                    whole.write("\n]\n" if self.pieces else "]\n")
+            made = text
+        made.replace(self.out)
+
+
+def _flat(frame: pl.DataFrame) -> pl.DataFrame:
     lists = [c for c, t in frame.schema.items() if isinstance(t, pl.List)]
-    if out.endswith(".parquet"):
-        frame.write_parquet(out)
-        return
-    if out.endswith(".json"):
-        with open(out, "w", encoding="utf-8") as stream:
-            json.dump(frame.to_dicts(), stream, ensure_ascii=False, indent=2, default=str)
-            stream.write("\n")
-        return
-    if out != "-" and not out.endswith(".csv"):
-        raise CannotUse(f"--out {out!r} ends neither in .csv, .parquet nor .json")
-    flat = frame.with_columns([pl.col(c).list.eval(pl.element().cast(pl.String).fill_null("")).list.join(";").alias(c) for c in lists])
-    if out == "-":
-        sys.stdout.write(flat.write_csv())
-    else:
-        flat.write_csv(out)
+    return frame.with_columns([pl.col(c).list.eval(pl.element().cast(pl.String).fill_null("")).list.join(";").alias(c) for c in lists])

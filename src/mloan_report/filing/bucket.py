@@ -7,7 +7,7 @@ quarantined and written there.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from pathlib import Path
@@ -95,7 +95,7 @@ class FileBucket:
         everyone = work_out(book, self.as_of, self.known_at)
         checked = validate_bucket(book, self.as_of, self.known_at, positions=everyone)
         filing = make_filing(request, checked.findings, quarantine=self.quarantine, everyone=everyone, outside=outside)
-        kept = {name: self._home_records(records, number, book) for name, records in filing.records.items()}
+        kept = {name: home_records(records, number, book) for name, records in filing.records.items()}
         findings = [_numbered(f, kept) for f in filing.findings if _is_home(f, kept, book)]
         refused = not self.quarantine and (has_errors(checked.findings) or has_errors(findings))
         parts = {} if refused else self._write(pack, filing, kept, number)
@@ -123,18 +123,6 @@ class FileBucket:
             book.guest_loans,
         )
 
-    def _home_records(self, records: RecordSet, number: int, book: Portfolio) -> pl.Series:
-        """Which records have their home in this bucket."""
-        typed = records.typed
-        if number == 0 and not book.guest_loans:
-            return pl.Series([True]).new_from_index(0, typed.height)
-        guests = list(book.guest_loans)
-        if "loan_id" in typed.columns:
-            return ~typed["loan_id"].is_in(guests)
-        if "_links" in typed.columns:
-            return typed.select((pl.col("_links").list.set_difference(pl.lit(guests, pl.List(pl.String))).list.len() > 0).alias("h"))["h"]
-        return pl.Series([number == 0]).new_from_index(0, typed.height)
-
     def _write(self, pack: Pack, filing: Filing, kept: Mapping[str, pl.Series], number: int) -> dict[str, Part]:
         lines = pack.envelope["kind"] != "document"
         root = pack.envelope["root"]
@@ -155,6 +143,19 @@ class FileBucket:
             aside(pack, records, pl.concat(sizes), filing).write_parquet(part.aside, compression="lz4")
             out[name] = part
         return out
+
+
+def home_records(records: RecordSet, number: int, book: Portfolio) -> pl.Series:
+    """Which records have their home in this bucket."""
+    typed = records.typed
+    if number == 0 and not book.guest_loans:
+        return pl.Series([True]).new_from_index(0, typed.height)
+    guests = list(book.guest_loans)
+    if "loan_id" in typed.columns:
+        return ~typed["loan_id"].is_in(guests)
+    if "_links" in typed.columns:
+        return typed.select((pl.col("_links").list.set_difference(pl.lit(guests, pl.List(pl.String))).list.len() > 0).alias("h"))["h"]
+    return pl.Series([number == 0]).new_from_index(0, typed.height)
 
 
 def aside(pack: Pack, records: RecordSet, sizes: pl.Series, filing: Filing) -> pl.DataFrame:
@@ -225,7 +226,7 @@ def _unjudged(filing: Filing, kept: Mapping[str, pl.Series]) -> tuple[dict[str, 
 def _numbered(f: Finding, kept: Mapping[str, pl.Series]) -> Finding:
     """The finding with the number its record has in the part."""
     number = f.args.get("record_no")
-    if number is None or f.table not in kept or kept[f.table].all():
+    if number is None or f.table is None or f.table not in kept or kept[f.table].all():
         return f
     return replace(f, args={**f.args, "record_no": int(kept[f.table].head(int(number)).sum())})
 
@@ -233,10 +234,8 @@ def _numbered(f: Finding, kept: Mapping[str, pl.Series]) -> Finding:
 def _is_home(f: Finding, kept: Mapping[str, pl.Series], book: Portfolio) -> bool:
     """Whether a finding of records is about a record that this bucket files."""
     number = f.args.get("record_no")
-    if number is not None and f.table in kept:
+    if number is not None and f.table is not None and f.table in kept:
         return bool(kept[f.table][int(number) - 1])
     if f.loan_id is not None:
         return f.loan_id not in book.guest_loans
     return True
-
-

@@ -23,7 +23,7 @@ from mloan_report.filing.manifest import control_totals, manifest, reconciliatio
 from mloan_report.filing.slices import SliceVerdict, VerifySlice
 from mloan_report.model.finding import Finding, Rule, has_errors
 from mloan_report.packs import Pack, packs
-from mloan_report.portfolio import UnusableInput
+from mloan_report.portfolio import Portfolio, UnusableInput
 from mloan_report.portfolio.buckets import Source
 from mloan_report.portfolio.workers import shared_out
 
@@ -75,7 +75,8 @@ def request_for(
     made_at: datetime | None = None,
     need_settings: bool = True,
 ) -> FilingRequest:
-    """A request with the settings worked out: given, else the institution's, else the defaults.
+    """A request with the settings worked out: given, else the institution's, else the defaults. Of a book in buckets it has no rows yet: one
+    is put in with :func:`dataclasses.replace`.
 
     Without *need_settings* a required setting that nobody gave stays empty: what a newcomer's gaps and scope start from.
     """
@@ -90,7 +91,7 @@ def request_for(
     except ValueError as error:
         raise UnusableInput(str(error)) from None
     zone = ZoneInfo(portfolio.institution.time_zone)
-    book = portfolio.bucket(0) if portfolio.count == 1 else None
+    book = portfolio if isinstance(portfolio, Portfolio) else Portfolio(portfolio.institution, {})
     return FilingRequest(chosen, book, as_of, known_at, values, (made_at or _clock()).astimezone(zone))
 
 

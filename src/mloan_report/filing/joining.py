@@ -162,7 +162,9 @@ def _write(path: Path, record: str, head: bytes, foot: bytes, runs: Sequence[_Ru
                         out.write(block)
                         lines += block.count(b"\n")
                         left -= len(block)
-            slices.append(Slice(path, record, offset, size, line, number, count, tuple((r.part.aside, r.first, r.sizes.len()) for r in piece), len(head), len(foot)))
+            slices.append(
+                Slice(path, record, offset, size, line, number, count, tuple((r.part.aside, r.first, r.sizes.len()) for r in piece), len(head), len(foot))
+            )
             line, number, offset = line + lines, number + count, offset + size
         out.write(foot)
         whole.update(foot)

@@ -141,7 +141,9 @@ def manifest(
         "regime": next((b.regime for b in buckets if b.regime), None),
         "inputs": [{"file": name, "sha256": sha} for name, sha in sorted(source.digests.items())],
         "adjustments": sorted({str(f.key) for b in buckets for f in b.earlier if f.code == "TAB-021"}),
-        "outputs": [{"file": f.name, "record": f.record, "records": f.records, "bytes": f.size, "sha256": f.sha256, "packed": packed.get(f.name)} for f in files],
+        "outputs": [
+            {"file": f.name, "record": f.record, "records": f.records, "bytes": f.size, "sha256": f.sha256, "packed": packed.get(f.name)} for f in files
+        ],
         "loans": dict(book),
         "control_totals": list(totals),
         "quarantined": [{"loan_id": loan, "codes": codes} for loan, codes in sorted(held.items())],

@@ -120,9 +120,7 @@ def _columns(control: Control, layout: RecordLayout) -> list[str]:
 
 
 def _parser() -> etree.XMLParser:
-    return etree.XMLParser(
-        resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False, remove_comments=False, remove_pis=False, collect_ids=False
-    )
+    return etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False, remove_comments=False, remove_pis=False, collect_ids=False)
 
 
 def _chunks(piece: Slice) -> Iterator[pl.DataFrame]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
-from mloan_report.checks import Book, Checked, run_checks
+from mloan_report.checks import Book, Checked, column_counts, run_checks
 from mloan_report.model.finding import Severity
 from mloan_report.packs import packs
 from mloan_report.portfolio import Portfolio
@@ -24,7 +24,7 @@ def validate(
     ignore: Sequence[str] = (),
     severities: Mapping[str, Severity] | None = None,
     positions: Positions | None = None,
-    jobs: int = 1,
+    jobs: int | None = 1,
 ) -> Checked:
     """All checks on *as_of* (default: the latest date in the data), bucket by bucket; *positions* of that date where they are
     worked out already (for a book of one bucket).
@@ -37,6 +37,9 @@ def validate(
     for checked in shared_out(work, range(book.count), jobs, lambda n: f"bucket {n}"):
         out.findings += checked.findings
         out.not_run |= checked.not_run
+        for column, (rows, given) in checked.counts.items():
+            before = out.counts.get(column, (0, 0))
+            out.counts[column] = (before[0] + rows, before[1] + given)
     return out.in_order()
 
 
@@ -69,6 +72,7 @@ def validate_bucket(
         positions = work_out(portfolio, day, known_at, history_months=0)
     position = positions.loans if positions is not None else None
     checked = run_checks(Book(portfolio, day, known_at, position), select, ignore, severities)
+    checked.counts = column_counts(portfolio)
     declared = {name for pack in packs().values() for name in pack.own_tables}
     checked.findings = [f for f in checked.findings if not (f.code == "TAB-016" and f.table in declared)]
     return checked

@@ -83,7 +83,7 @@ def _shown_only(child: RecordSet, parents: pl.DataFrame, path: str) -> RecordSet
 
 def _constants(view: pl.DataFrame) -> dict[str, Any]:
     """The pack's settings, as the view carries them."""
-    return {c: view[c][0] for c in view.columns if c.startswith("set_")} if view.height else {}
+    return {c: view[c][0] if view.height else "" for c in view.columns if c.startswith("set_")}
 
 
 def _group_records(layout: RecordLayout, group: Group, parents: pl.DataFrame, view: pl.DataFrame, functions: Mapping[str, Function]) -> RecordSet:

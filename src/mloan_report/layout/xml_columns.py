@@ -39,12 +39,12 @@ def plain_records(data: str, layout: RecordLayout, count: int, typed: tuple[str,
             if not (is_value | nil).all():
                 return None
             value = pl.select(pl.when(is_value).then(value)).to_series()
-        value = _unescaped(value)
-        if value is None:
+        plain = _unescaped(value)
+        if plain is None:
             return None
-        given = (value != "").fill_null(False)
-        texts.append(pl.select(pl.when(given).then(value)).to_series().alias(column))
-        state = pl.when(given).then(VALUE).when(value.is_null()).then(NIL).otherwise(EMPTY).cast(pl.UInt8)
+        given = (plain != "").fill_null(False)
+        texts.append(pl.select(pl.when(given).then(plain)).to_series().alias(column))
+        state = pl.when(given).then(VALUE).when(plain.is_null()).then(NIL).otherwise(EMPTY).cast(pl.UInt8)
         states.append(pl.select(state.alias(column)).to_series())
     text = pl.DataFrame(texts).select([f.column for f in layout.fields if not f.is_container])
     numbers = pl.int_range(count, dtype=pl.UInt32, eager=True).alias(ROWNUM)

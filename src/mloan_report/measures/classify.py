@@ -32,13 +32,6 @@ class Classified:
     provisions: ProvisionTable | None
     loans: pl.DataFrame
 
-    def counts(self) -> dict[str, int]:
-        """Loans by category; those that the regime does not cover under ``not classified``."""
-        rows = self.loans.filter(pl.col("category").is_not_null()).group_by("category").len().rows()
-        out = {code: dict(rows).get(code, 0) for code in (c.code for c in self.regime.categories)}
-        out["not classified"] = self.loans.filter(pl.col("not_classified") == NOT_COVERED).height
-        return out
-
 
 def classify(view: pl.DataFrame, regime: Regime, portfolio: Portfolio, provisions: ProvisionTable | None = None) -> Classified:
     """Classifies every loan of the loan view that still has a claim or a balance on the books."""

@@ -20,8 +20,8 @@ from typing import Any
 import polars as pl
 
 from mloan_report.measures.classify import Classified
-from mloan_report.measures.grouping import group_column, people
-from mloan_report.measures.regime import CERTAINTIES, RefusedRegime
+from mloan_report.measures.grouping import Togetherness, togetherness
+from mloan_report.measures.regime import CERTAINTIES, RefusedRegime, Regime
 from mloan_report.model.currency import minor_digits
 from mloan_report.model.grammar import from_minor
 from mloan_report.portfolio import Portfolio
@@ -136,19 +136,87 @@ def ratios(
 
     *by* names columns of the loan view; KeyError when there is none of that name.
     """
-    book = _book(view, portfolio, classified, by)
-    definitions = [r for r in ratio_definitions().values() if only is None or r.id in only]
+    regime = classified.regime if classified else None
+    sums = ratio_sums(view, portfolio, togetherness(portfolio), regime, classified, by, only)
+    return ratios_of_sums(sums, portfolio, as_of, regime, by, only)
+
+
+@dataclass
+class RatioSums:
+    """What ratios are worked out from: sums in whole numbers, which add up over any parts of a book.
+
+    ``groups`` are the groups there are; ``frames`` by figure: the *by* columns, key (where a figure goes by person, region ...),
+    currency and value (128 bits); ``provided`` whether any loan has a provision.
+    """
+
+    groups: pl.DataFrame
+    frames: dict[str, pl.DataFrame]
+    provided: bool
+
+    def added(self, other: RatioSums) -> RatioSums:
+        """The sums of both parts."""
+        frames = {name: _summed(pl.concat([frame, other.frames[name]])) for name, frame in self.frames.items()}
+        return RatioSums(pl.concat([self.groups, other.groups]).unique(maintain_order=True), frames, self.provided or other.provided)
+
+
+def ratio_sums(
+    view: pl.DataFrame,
+    portfolio: Portfolio,
+    together: Togetherness,
+    regime: Regime | None,
+    classified: Classified | None,
+    by: Sequence[str] = (),
+    only: Sequence[str] | None = None,
+) -> RatioSums:
+    """The sums of the loans of *view* that have their home in *portfolio*. KeyError for a *by* that is no column."""
+    book = _book(view, portfolio, together, classified, by)
+    frames = {}
+    for ratio in _chosen(only):
+        if _lacks(ratio, regime) is not None:
+            continue
+        for spec in (ratio.numerator, ratio.denominator):
+            name = _name(spec)
+            if name not in frames and not {"financials", "previous_year_end"} & set(spec):
+                frames[name] = _sums_of(spec, book, by)
+    provided = classified is not None and classified.loans["provision"].null_count() < classified.loans.height
+    return RatioSums(book.select(by).unique(maintain_order=True) if by else pl.DataFrame(), frames, provided)
+
+
+def ratios_of_sums(
+    sums: RatioSums, portfolio: Portfolio, as_of: date, regime: Regime | None, by: Sequence[str] = (), only: Sequence[str] | None = None
+) -> list[RatioValue]:
+    """The ratios of a book's *sums*; exchange rates and the lender's financials are *portfolio*'s."""
     out = []
-    for ratio in definitions:
-        out.extend(_Calculation(ratio, book, portfolio, as_of, classified, tuple(by)).values())
+    for ratio in _chosen(only):
+        out.extend(_Calculation(ratio, sums, portfolio, as_of, regime, tuple(by)).values())
     return out
 
 
-def _book(view: pl.DataFrame, portfolio: Portfolio, classified: Classified | None, by: Sequence[str]) -> pl.DataFrame:
+def _chosen(only: Sequence[str] | None) -> list[Ratio]:
+    return [r for r in ratio_definitions().values() if only is None or r.id in only]
+
+
+def _lacks(ratio: Ratio, regime: Regime | None) -> str | None:
+    if "npl" in ratio.needs and (regime is None or not regime.marks_npl):
+        return "needs a regime that says which categories are non-performing" if regime else "needs a regime (option or policy)"
+    if "special_mention" in ratio.needs and (regime is None or not regime.special_mention):
+        return "needs a regime with a special-mention category"
+    if "provision" in ratio.needs and regime is None:
+        return "needs a regime and a provision table"
+    return None
+
+
+def _name(spec: Mapping[str, Any]) -> str:
+    return repr(sorted(spec.items()))
+
+
+def _book(view: pl.DataFrame, portfolio: Portfolio, together: Togetherness, classified: Classified | None, by: Sequence[str]) -> pl.DataFrame:
     for column in by:
         if column not in view.columns:
             raise KeyError(column)
     book = view.filter(pl.col("own_on_book_principal") > 0)
+    if portfolio.guest_loans:
+        book = book.filter(~pl.col("loan_id").is_in(list(portfolio.guest_loans)))
     if classified is not None:
         chosen = classified.loans.select("loan_id", "as_of", "category", "npl", "provision")
         special = list(classified.regime.special_mention)
@@ -159,43 +227,61 @@ def _book(view: pl.DataFrame, portfolio: Portfolio, classified: Classified | Non
     book = book.with_columns(
         own_overdue_principal=pl.when(share == 100 * 10**7).then("overdue_principal").otherwise(percent_of(pl.col("overdue_principal"), share))
     )
-    return book.with_columns(person=people(portfolio, book), group=group_column(portfolio, book))
+    return book.with_columns(person=together.person_of(book["borrower_id"]), group=together.group_of(book["borrower_id"]))
+
+
+def _sums_of(spec: Mapping[str, Any], book: pl.DataFrame, by: Sequence[str]) -> pl.DataFrame:
+    rows = book.filter(condition(book, spec["where"]).fill_null(False)) if "where" in spec else book
+    one = pl.lit(1, pl.Int64)
+    if "count" in spec:
+        value, key = one, pl.lit(None, pl.String)
+    elif "sql" in spec:
+        value, key = pl.lit(evaluate_one(rows, compile_sql(spec["sql"], rows.columns))), pl.lit(None, pl.String)
+    else:
+        amount = next(spec[verb] for verb in ("sum", "largest", "squares", "square_of_sum") if verb in spec)
+        value = pl.col(amount)
+        key = pl.col(spec["by"]).cast(pl.String) if "by" in spec else pl.lit(None, pl.String)
+    return _summed(
+        rows.with_columns(key=key, currency="currency_code", value=value.fill_null(0).cast(pl.Int128)).select(*by, "key", "currency", "value"), rows=True
+    )
+
+
+def _summed(frame: pl.DataFrame, *, rows: bool = False) -> pl.DataFrame:
+    """One row a group, key and currency; ``loans`` counts the rows."""
+    keys = [c for c in frame.columns if c not in ("value", "loans")]
+    count = pl.len().cast(pl.Int64) if rows else pl.col("loans").sum()
+    return frame.group_by(keys, maintain_order=True).agg(pl.col("value").sum(), loans=count)
 
 
 @dataclass
 class _Calculation:
     ratio: Ratio
-    book: pl.DataFrame
+    sums: RatioSums
     portfolio: Portfolio
     as_of: date
-    classified: Classified | None
+    regime: Regime | None
     by: tuple[str, ...]
     warnings: list[str] = field(default_factory=list)
 
     def values(self) -> list[RatioValue]:
         missing = self._missing()
-        groups: list[tuple[Any, ...]] = self.book.select(self.by).unique(maintain_order=True).sort(self.by, nulls_last=True).rows() if self.by else [()]
+        groups: list[tuple[Any, ...]] = self.sums.groups.sort(self.by, nulls_last=True).rows() if self.by else [()]
         out = []
         for key in groups:
             group = dict(zip(self.by, (None if k is None else str(k) for k in key), strict=True))
             if missing:
                 out.append(self._undefined(group, missing))
                 continue
-            rows = self.book
-            for column, value in zip(self.by, key, strict=True):
-                rows = rows.filter(pl.col(column).eq_missing(pl.lit(value)))
             try:
-                out.append(self._value(group, rows))
+                out.append(self._value(group, key))
             except _Unknown as reason:
                 out.append(self._undefined(group, str(reason)))
         return out
 
     def _missing(self) -> str | None:
-        if "npl" in self.ratio.needs and (self.classified is None or not self.classified.regime.marks_npl):
-            return "needs a regime that says which categories are non-performing" if self.classified else "needs a regime (option or policy)"
-        if "special_mention" in self.ratio.needs and (self.classified is None or not self.classified.regime.special_mention):
-            return "needs a regime with a special-mention category"
-        if "provision" in self.ratio.needs and (self.classified is None or self.classified.loans["provision"].null_count() == self.classified.loans.height):
+        if (why := _lacks(self.ratio, self.regime)) is not None:
+            return why
+        if "provision" in self.ratio.needs and not self.sums.provided:
             return "needs a regime and a provision table"
         if "relations" in self.ratio.needs and not self.portfolio.has("relations"):
             return "the portfolio has no relations: connected groups are not known"
@@ -203,9 +289,9 @@ class _Calculation:
             return "a figure of the whole institution has no groups"
         return None
 
-    def _value(self, group: Mapping[str, str | None], rows: pl.DataFrame) -> RatioValue:
-        numerator, unit = self._figure(self.ratio.numerator, rows)
-        denominator, _ = self._figure(self.ratio.denominator, rows)
+    def _value(self, group: Mapping[str, str | None], key: tuple[Any, ...]) -> RatioValue:
+        numerator, unit = self._figure(self.ratio.numerator, key)
+        denominator, _ = self._figure(self.ratio.denominator, key)
         currency = self.portfolio.institution.currency_code if unit == "money" else None
         if denominator <= 0:
             why = "the denominator is 0" if denominator == 0 else "the denominator is negative"
@@ -218,40 +304,37 @@ class _Calculation:
     def _undefined(self, group: Mapping[str, str | None], reason: str) -> RatioValue:
         return RatioValue(self.ratio, self.as_of, group, None, None, None, None, reason, tuple(self.warnings))
 
-    def _figure(self, spec: Mapping[str, Any], rows: pl.DataFrame) -> tuple[Decimal, str]:
-        if "where" in spec:
-            rows = rows.filter(condition(rows, spec["where"]).fill_null(False))
+    def _figure(self, spec: Mapping[str, Any], key: tuple[Any, ...]) -> tuple[Decimal, str]:
+        if "financials" in spec or "previous_year_end" in spec:
+            return self._financial(spec), "money"
+        rows = self.sums.frames[_name(spec)]
+        for column, value in zip(self.by, key, strict=True):
+            rows = rows.filter(pl.col(column).eq_missing(pl.lit(value)))
         if "count" in spec:
-            return Decimal(rows.height), "count"
-        if "sum" in spec:
-            return self._money(rows.select("currency_code", value=pl.col(spec["sum"]).fill_null(0))), "money"
-        if "sql" in spec:
-            value = evaluate_one(rows, compile_sql(spec["sql"], rows.columns))
-            return self._money(rows.select("currency_code").with_columns(value=value.fill_null(0).cast(pl.Int64))), "money"
+            return Decimal(int(rows["value"].sum())), "count"
+        if "sum" in spec or "sql" in spec:
+            return self._money(rows), "money"
         if "largest" in spec:
-            amounts = sorted(self._by(rows, spec["largest"], spec["by"]).values(), reverse=True)
+            amounts = sorted(self._by(rows).values(), reverse=True)
             return sum(amounts[: spec["top"]], start=Decimal(0)), "money"
         if "squares" in spec:
-            unknown = rows[spec["by"]].null_count()
+            unknown = int(rows.filter(pl.col("key").is_null())["loans"].sum())
             if unknown:
                 raise _Unknown(f"{unknown} loans have no {spec['by']}: their share cannot be placed")
-            return sum((_EXACT.multiply(v, v) for v in self._by(rows, spec["squares"], spec["by"]).values()), start=Decimal(0)), "none"
-        if "square_of_sum" in spec:
-            total = self._money(rows.select("currency_code", value=pl.col(spec["square_of_sum"])))
-            return _EXACT.multiply(total, total), "none"
-        return self._financial(spec), "money"
+            return sum((_EXACT.multiply(v, v) for v in self._by(rows).values()), start=Decimal(0)), "none"
+        total = self._money(rows)
+        return _EXACT.multiply(total, total), "none"
 
     def _money(self, rows: pl.DataFrame) -> Decimal:
         """The sum in the institution's currency; each currency is summed exactly and converted at the closing rate."""
         total = Decimal(0)
-        for code, minor in rows.group_by("currency_code").agg(pl.col("value").cast(pl.Int128).sum()).sort("currency_code").rows():
+        for code, minor in rows.group_by("currency").agg(pl.col("value").sum()).sort("currency").rows():
             total = _EXACT.add(total, _EXACT.multiply(from_minor(minor, minor_digits(code)), self._rate(code)))
         return total
 
-    def _by(self, rows: pl.DataFrame, amount: str, column: str) -> dict[str, Decimal]:
-        sums = rows.group_by(pl.col(column).alias("key"), "currency_code").agg(pl.col(amount).cast(pl.Int128).sum().alias("value"))
+    def _by(self, rows: pl.DataFrame) -> dict[str, Decimal]:
         out: dict[str, Decimal] = {}
-        for key, code, minor in sums.rows():
+        for key, code, minor in rows.select("key", "currency", "value").rows():
             money = _EXACT.multiply(from_minor(minor, minor_digits(code)), self._rate(code))
             out[key] = _EXACT.add(out.get(key, Decimal(0)), money)
         return out

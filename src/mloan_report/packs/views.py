@@ -231,7 +231,9 @@ class Views:
             loan_currency=pl.col("currency_code").first(),
         )
         out = self._things.join(used, on="collateral_id", how="inner", maintain_order="left")
-        return out.with_columns(currency_code=pl.col("collateral_currency_code").fill_null(pl.col("loan_currency"))).sort("_first", "collateral_id").drop("_first")
+        return (
+            out.with_columns(currency_code=pl.col("collateral_currency_code").fill_null(pl.col("loan_currency"))).sort("_first", "collateral_id").drop("_first")
+        )
 
     @cached_property
     def _guarantee(self) -> pl.DataFrame:

@@ -16,7 +16,7 @@ from mloan_report.model import Institution, table_models
 from mloan_report.portfolio.partition import BUCKETS_JSON, bucket_name, schema_digest
 from mloan_report.portfolio.portfolio import Portfolio
 from mloan_report.portfolio.reading import UnusableInput, build_portfolio, read_institution, read_portfolio
-from mloan_report.portfolio.typing import ROW
+from mloan_report.portfolio.typing import ROW, frame_schema
 
 ROUTING = ("_shared", "_buckets", "_home")
 """Columns that the layout adds to rows."""
@@ -157,6 +157,22 @@ class Buckets:
             raise UnusableInput(f"{path} has {frame.height} rows; {BUCKETS_JSON} says {rows}: lay the book out again")
         return frame
 
+    def columns(self, table: str, columns: tuple[str, ...]) -> pl.DataFrame:
+        """These columns of a table of all buckets, as they stand."""
+        if table not in self.index["schemas"]:
+            return pl.DataFrame(schema={c: frame_schema(table_models()[table])[c] for c in columns})
+        whole = self.folder / f"{table}.parquet"
+        shared = self.folder / table / "shared.parquet"
+        paths = [whole] if whole.is_file() else [self.folder / table / bucket_name(n) / "part.parquet" for n in range(self.count)]
+        paths += [shared] if shared.is_file() else []
+        there = [c for c in columns if c in self.index["schemas"][table]]
+        try:
+            frame = pl.concat([pl.read_parquet(p, columns=there, hive_partitioning=False) for p in paths])
+        except (pl.exceptions.PolarsError, OSError) as error:
+            raise UnusableInput(f"{self.folder / table} cannot be read: {str(error).splitlines()[0]}") from None
+        schema = frame_schema(table_models()[table])
+        return frame.select([pl.col(c).cast(schema[c]) if c in there else pl.lit(None, schema[c]).alias(c) for c in columns])
+
     def _check_range(self, number: int, raw: Mapping[str, pl.DataFrame], guests: Mapping[str, frozenset[int]]) -> None:
         first, last = self.index["ranges"][number]["first"], self.index["ranges"][number]["last"]
         for name in ("borrowers", "loans"):
@@ -167,9 +183,16 @@ class Buckets:
             ids = own["borrower_id"].drop_nulls()
             low, high = ids.min(), ids.max()
             if ids.len() and (first is None or str(low) < first or str(high) > last):
-                stray = low if first is None or str(low) < first else high
+                stray = str(low if first is None or str(low) < first else high)
                 path = self.folder / name / bucket_name(number) / "part.parquet"
                 raise UnusableInput(f"{path} holds borrower {stray}, who belongs to another bucket (this one is {first} to {last}): nobody may stand in two")
+
+
+def columns_of(source: Source, table: str, columns: tuple[str, ...]) -> pl.DataFrame:
+    """These columns of a table over the whole book, nothing else of it read; each row once."""
+    if not isinstance(source, Buckets):
+        return pl.concat([source.bucket(n).table(table).select(columns) for n in range(source.count)])
+    return source.columns(table, columns)
 
 
 def whole(source: Source) -> Portfolio:
@@ -186,6 +209,3 @@ def whole(source: Source) -> Portfolio:
     settled = {name: frozenset(columns) for name, columns in source.index["typed"].items()}
     frames = {name: pl.concat(parts).sort(ROW) for name, parts in raw.items()}
     return build_portfolio(source.institution, frames, files=source.index["files"], digests=source.digests, settled=settled)
-
-
-__all__ = ["Buckets", "Source", "open_book", "table_models", "whole"]

@@ -155,7 +155,11 @@ class _Partition:
         way = self._adjusted_rows(routes) if kind == "_target" else routes.of(kind)
         shared = routes.shared(kind) if kind in ("party_id", "collateral_id") else pl.Series([], dtype=pl.String)
         spread = way.join(pl.DataFrame({kind: shared}), on=kind, how="anti") if shared.len() else way
-        several = way.join(pl.DataFrame({kind: shared}), on=kind, how="semi").group_by(kind).agg(_buckets=pl.col(BUCKET).sort(), _home=pl.col(BUCKET).filter("home").min())
+        several = (
+            way.join(pl.DataFrame({kind: shared}), on=kind, how="semi")
+            .group_by(kind)
+            .agg(_buckets=pl.col(BUCKET).sort(), _home=pl.col(BUCKET).filter("home").min())
+        )
         kept: list[pl.DataFrame] = []
         for window in self._windows(name):
             rows = self._stored(name, window, maps, clean)
@@ -195,7 +199,13 @@ class _Partition:
                     columns = tuple(dict.fromkeys((*model.KEY, kind)))
                     hits = self._keys(model.TABLE, columns)
                     hits = hits.filter(pl.all_horizontal([pl.col(k) == part for k, part in zip(model.KEY, parts, strict=True)]))
-                    found = hits.select(kind).join(routes.of(kind), on=kind, how="inner").select(BUCKET, "home").unique().sort("home", BUCKET, descending=[True, False])
+                    found = (
+                        hits.select(kind)
+                        .join(routes.of(kind), on=kind, how="inner")
+                        .select(BUCKET, "home")
+                        .unique()
+                        .sort("home", BUCKET, descending=[True, False])
+                    )
                     if found.height:
                         first = found[BUCKET][0]
                         places = [(b, b == first) for b in found[BUCKET].unique().to_list()]

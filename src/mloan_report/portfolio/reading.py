@@ -90,7 +90,9 @@ def build_portfolio(
     found = list(findings or [])
     models = table_models()
     extra = {name: frame for name, frame in raw.items() if name not in models}
-    typers = {name: TableTyper(models[name], frame, files.get(name, name), (settled or {}).get(name, frozenset())) for name, frame in raw.items() if name in models}
+    typers = {
+        name: TableTyper(models[name], frame, files.get(name, name), (settled or {}).get(name, frozenset())) for name, frame in raw.items() if name in models
+    }
     for name in CORE:
         if name not in typers:
             found.append(SHAPE_RULES["TAB-001"].finding(table=name))

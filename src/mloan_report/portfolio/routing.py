@@ -153,13 +153,20 @@ class _Routing:
         return hop.join(self.home, left_on="party_id", right_on="borrower_id", how="anti").unique()
 
     def _guests_by_name(self, named: pl.DataFrame) -> pl.DataFrame:
-        return named.join(self.home.select("borrower_id"), left_on="party_id", right_on="borrower_id", how="semi").select(borrower_id="party_id", **{BUCKET: BUCKET})
+        return named.join(self.home.select("borrower_id"), left_on="party_id", right_on="borrower_id", how="semi").select(
+            borrower_id="party_id", **{BUCKET: BUCKET}
+        )
 
     def _guests_by_collateral(self, links: pl.DataFrame) -> pl.DataFrame:
         """Borrowers who secure their loans by one thing need each other's links to it."""
         several = links.group_by("collateral_id").agg(pl.col(BUCKET).n_unique().alias("n")).filter(pl.col("n") > 1)
         mine = links.join(several, on="collateral_id", how="semi")
-        return mine.select("collateral_id", "borrower_id").join(mine.select("collateral_id", BUCKET), on="collateral_id").select("borrower_id", BUCKET).drop_nulls()
+        return (
+            mine.select("collateral_id", "borrower_id")
+            .join(mine.select("collateral_id", BUCKET), on="collateral_id")
+            .select("borrower_id", BUCKET)
+            .drop_nulls()
+        )
 
     def _guests_by_reference(self) -> list[pl.DataFrame]:
         """The borrower of a row that a row of another bucket points to."""
@@ -210,7 +217,9 @@ class _Routing:
 
     def _same_number(self) -> pl.DataFrame:
         plain = pl.col("value").str.replace_all("[- ]", "").str.to_uppercase()
-        rows = self.keys("identifiers", ("party_id", "scheme", "value")).drop_nulls("value").select("party_id", group=pl.concat_str("scheme", pl.lit("|"), plain))
+        rows = (
+            self.keys("identifiers", ("party_id", "scheme", "value")).drop_nulls("value").select("party_id", group=pl.concat_str("scheme", pl.lit("|"), plain))
+        )
         return _colliding(rows)
 
     def _same_person(self) -> pl.DataFrame:

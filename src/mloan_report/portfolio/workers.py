@@ -93,7 +93,7 @@ class _Worker:
         except (EOFError, ConnectionError):
             self.process.join()
             raise UnusableInput(
-                f"the worker at {name} was killed (exit code {self.process.exitcode}): is there memory for {os.cpu_count()} of them? Try fewer --jobs or more buckets"
+                f"the worker at {name} was killed (exit code {self.process.exitcode}): is there memory for so many? Try fewer --jobs or more buckets"
             ) from None
         if good:
             return value

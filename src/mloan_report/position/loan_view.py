@@ -7,12 +7,14 @@ names (the loan table's status is ``given_status``); sums of its security; what 
 from __future__ import annotations
 
 from datetime import date
+from functools import cache
 
 import polars as pl
 
+from mloan_report.model import Institution
 from mloan_report.portfolio import Portfolio
 from mloan_report.portfolio.typing import ROW
-from mloan_report.position.position import Positions
+from mloan_report.position.position import Positions, work_out
 
 
 def loan_view(portfolio: Portfolio, positions: Positions, known_at: date | None = None) -> pl.DataFrame:
@@ -45,6 +47,13 @@ def loan_view(portfolio: Portfolio, positions: Positions, known_at: date | None 
         days_past_due_band=_days_band(),
         vintage_month=pl.col("disbursed_on").dt.to_string("%Y-%m"),
     ).sort("borrower_id", "loan_id", "as_of", nulls_last=True)
+
+
+@cache
+def view_columns() -> frozenset[str]:
+    """The columns that a loan view has."""
+    nobody = Portfolio(Institution(name="nobody", country="SV", currency_code="USD", time_zone="UTC"), {})
+    return frozenset(loan_view(nobody, work_out(nobody, date(2000, 1, 1), history_months=0)).columns)
 
 
 def _security(portfolio: Portfolio, positions: Positions) -> pl.DataFrame:

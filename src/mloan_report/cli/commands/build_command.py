@@ -15,6 +15,7 @@ from mloan_report.cli.shared import (
     AsOf,
     CannotUse,
     Folder,
+    Jobs,
     KnownAt,
     Lang,
     Output,
@@ -41,7 +42,7 @@ def command(
     replace: Annotated[bool, typer.Option("--replace", help="Swap an existing folder, whole.")] = False,
     settings: Annotated[list[str] | None, typer.Option("--set", help="A setting of the pack: name=value.")] = None,
     made_at: Annotated[str | None, typer.Option("--made-at", help="When it is made, with offset; default: the clock, or SOURCE_DATE_EPOCH.")] = None,
-    jobs: Annotated[int, typer.Option("--jobs", help="Worker processes; this version works in one.", min=1)] = 1,
+    jobs: Jobs = None,
     known_at: KnownAt = None,
     output: Output = "text",
     report: Report = None,
@@ -57,7 +58,7 @@ def command(
         raise CannotUse("--report lies inside --out: a filing holds nothing but its own files")
     portfolio = open_portfolio(folder)
     with progress("building"):
-        result = build(name, portfolio, when, out, known_at=known, settings=given, quarantine=quarantine, replace=replace, made_at=made)
+        result = build(name, portfolio, when, out, known_at=known, settings=given, quarantine=quarantine, replace=replace, made_at=made, jobs=jobs)
     if result.refused or report is not None:
         show_findings(result.findings, output, report, lang)
     if result.refused:

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from mloan_report.cli.shared import AsOf, CannotUse, Folder, KnownAt, day, open_portfolio, optional_day, progress
+from mloan_report.cli.shared import AsOf, CannotUse, Folder, Jobs, KnownAt, day, open_portfolio, optional_day, progress
 
 
 def command(
@@ -22,25 +22,25 @@ def command(
     known_at: KnownAt = None,
     allow_expired: Annotated[bool, typer.Option("--allow-expired", help="Use a regime that is not in force on the date.")] = False,
     allow_uncertain: Annotated[bool, typer.Option("--allow-uncertain", help="Use a regime whose edges may be wrong (certainty knowledge_low).")] = False,
+    jobs: Jobs = None,
 ) -> int:
     import polars as pl
 
     from mloan_report.cli.regimes import chosen_provisions, chosen_regime
-    from mloan_report.cli.tables import shown, write_table
-    from mloan_report.measures import classify
-    from mloan_report.position import work_out
-    from mloan_report.position.loan_view import loan_view
+    from mloan_report.cli.tables import TableWriter, shown
+    from mloan_report.measures.book import classify_book, counts_by_category
 
     when, known = day(as_of), optional_day(known_at)
     portfolio = open_portfolio(folder)
-    chosen = chosen_regime(regime, portfolio, when, allow_expired=allow_expired, allow_uncertain=allow_uncertain)
+    chosen = chosen_regime(regime, portfolio.institution, when, allow_expired=allow_expired, allow_uncertain=allow_uncertain)
     if chosen is None:
         raise CannotUse("name a regime with --regime, or a policy in institution.toml")
-    table = chosen_provisions(provisions, portfolio, when)
-    with progress("classifying"):
-        result = classify(loan_view(portfolio, work_out(portfolio, when, known), known), chosen, portfolio, table)
-    frame = result.loans.with_columns(regime=pl.lit(chosen.id))
-    write_table(shown(frame, ["provision", "provision_base"], ["provision_pct", "provision_own_pct"]), out)
-    counts = ", ".join(f"{code} {count}" for code, count in result.counts().items())
-    print(f"{chosen.id}: {counts}", file=sys.stderr)
+    provision_table = chosen_provisions(provisions, portfolio.institution, when)
+    totals: dict[str, int] = {}
+    with TableWriter(out) as table, progress("classifying"):
+        for frame in classify_book(portfolio, chosen, when, known, provision_table, jobs=jobs):
+            table.take(shown(frame.with_columns(regime=pl.lit(chosen.id)), ["provision", "provision_base"], ["provision_pct", "provision_own_pct"]))
+            for code, count in counts_by_category(chosen, [frame]).items():
+                totals[code] = totals.get(code, 0) + count
+    print(f"{chosen.id}: " + ", ".join(f"{code} {count}" for code, count in totals.items()), file=sys.stderr)
     return 0

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from mloan_report.cli.shared import AsOfOptional, Folder, open_portfolio, optional_day, pack_named, progress, settings_of
+from mloan_report.cli.shared import AsOfOptional, Folder, Jobs, open_portfolio, optional_day, pack_named, progress, settings_of
 
 
 def command(
@@ -21,13 +21,14 @@ def command(
     settings: Annotated[list[str] | None, typer.Option("--set", help="A setting of the pack: name=value.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="An object with the gaps.")] = False,
     report: Annotated[Path | None, typer.Option("--report", help="Write to this file.")] = None,
+    jobs: Jobs = None,
 ) -> int:
     from mloan_report.filing import gaps
 
     name = pack_named(pack)
     portfolio = open_portfolio(folder)
     with progress("making the records"):
-        found = gaps(name, portfolio, optional_day(as_of, "--as-of"), settings_of(settings or []))
+        found = gaps(name, portfolio, optional_day(as_of, "--as-of"), settings_of(settings or []), jobs=jobs)
     if as_json:
         text = json.dumps(
             {

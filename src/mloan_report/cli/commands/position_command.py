@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from mloan_report.cli.shared import AsOf, Folder, KnownAt, day, open_portfolio, optional_day, progress
+from mloan_report.cli.shared import AsOf, Folder, Jobs, KnownAt, day, open_portfolio, optional_day, progress
 
 
 def command(
@@ -18,18 +18,17 @@ def command(
     out: Annotated[str, typer.Option("--out", help="A .csv, .parquet or .json file; - is csv on standard output.")],
     known_at: KnownAt = None,
     arrears: Annotated[str | None, typer.Option("--arrears", help="Write the overdue instalments to this file too.")] = None,
+    jobs: Jobs = None,
 ) -> int:
-    from mloan_report.cli.tables import shown, write_table
-    from mloan_report.position import POSITION_COLUMNS, work_out
+    from mloan_report.cli.tables import TableWriter, shown
+    from mloan_report.position import POSITION_COLUMNS
+    from mloan_report.position.book import positions_of_book
 
     when, known = day(as_of), optional_day(known_at)
-    portfolio = open_portfolio(folder)
-    with progress("working out positions"):
-        positions = work_out(portfolio, when, known)
     amounts = [c.name for c in POSITION_COLUMNS if c.kind == "amount"]
     percents = [c.name for c in POSITION_COLUMNS if c.kind == "percent"]
-    write_table(shown(positions.loans, amounts, percents), out)
-    if arrears is not None:
-        late = positions.arrears.join(positions.loans.select("loan_id", "currency_code"), on="loan_id", how="left", maintain_order="left")
-        write_table(shown(late, ["fees", "interest", "principal", "penalty"], []), arrears)
+    with TableWriter(out) as table, TableWriter(arrears) as late, progress("working out positions"):
+        for loans, overdue in positions_of_book(open_portfolio(folder), when, known, jobs=jobs):
+            table.take(shown(loans, amounts, percents))
+            late.take(shown(overdue, ["fees", "interest", "principal", "penalty"], []))
     return 0

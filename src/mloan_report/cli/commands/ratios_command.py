@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from mloan_report.cli.shared import AsOf, CannotUse, Folder, KnownAt, day, open_portfolio, optional_day, progress
+from mloan_report.cli.shared import AsOf, CannotUse, Folder, Jobs, KnownAt, day, open_portfolio, optional_day, progress
 
 
 def command(
@@ -24,26 +24,25 @@ def command(
     as_json: Annotated[bool, typer.Option("--json", help="A list of objects, one a ratio and group.")] = False,
     allow_expired: Annotated[bool, typer.Option("--allow-expired", help="Use a regime that is not in force on the date.")] = False,
     allow_uncertain: Annotated[bool, typer.Option("--allow-uncertain", help="Use a regime of certainty knowledge_low.")] = False,
+    jobs: Jobs = None,
 ) -> int:
     from mloan_report.cli.regimes import chosen_provisions, chosen_regime
-    from mloan_report.measures import classify, ratio_definitions, ratios
-    from mloan_report.position import work_out
-    from mloan_report.position.loan_view import loan_view
+    from mloan_report.measures import ratio_definitions
+    from mloan_report.measures.book import ratios_of_book
+    from mloan_report.position.loan_view import view_columns
 
     when, known = day(as_of), optional_day(known_at)
     unknown = [r for r in only or [] if r not in ratio_definitions()]
     if unknown:
         raise CannotUse(f"there is no ratio {unknown[0]}; see explain")
+    missing = [c for c in by or [] if c not in view_columns()]
+    if missing:
+        raise CannotUse(f"there is no column {missing[0]} to group by; there are {', '.join(sorted(view_columns()))}")
     portfolio = open_portfolio(folder)
-    chosen = chosen_regime(regime, portfolio, when, allow_expired=allow_expired, allow_uncertain=allow_uncertain)
-    table = chosen_provisions(provisions, portfolio, when)
+    chosen = chosen_regime(regime, portfolio.institution, when, allow_expired=allow_expired, allow_uncertain=allow_uncertain)
+    table = chosen_provisions(provisions, portfolio.institution, when)
     with progress("working out ratios"):
-        view = loan_view(portfolio, work_out(portfolio, when, known), known)
-        missing = [c for c in by or [] if c not in view.columns]
-        if missing:
-            raise CannotUse(f"there is no column {missing[0]} to group by; there are {', '.join(sorted(view.columns))}")
-        classified = classify(view, chosen, portfolio, table) if chosen else None
-        values = ratios(view, portfolio, when, classified, by or [], only)
+        values = ratios_of_book(portfolio, when, chosen, table, known, by or [], only, jobs=jobs)
     if as_json:
         print(json.dumps([v.as_dict() for v in values], ensure_ascii=False, indent=2))
         return 0

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from mloan_report.cli.shared import AsOf, Folder, KnownAt, day, open_portfolio, optional_day, pack_named, progress, settings_of
+from mloan_report.cli.shared import AsOf, Folder, Jobs, KnownAt, day, open_portfolio, optional_day, pack_named, progress, settings_of
 
 
 def command(
@@ -20,13 +20,14 @@ def command(
     known_at: KnownAt = None,
     settings: Annotated[list[str] | None, typer.Option("--set", help="A setting of the pack: name=value.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="A list of objects, one a loan.")] = False,
+    jobs: Jobs = None,
 ) -> int:
     from mloan_report.filing import scope
 
     name = pack_named(pack)
     portfolio = open_portfolio(folder)
     with progress("working out the scope"):
-        rows = scope(name, portfolio, day(as_of), optional_day(known_at), settings_of(settings or [])).to_dicts()
+        rows = scope(name, portfolio, day(as_of), optional_day(known_at), settings_of(settings or []), jobs=jobs).to_dicts()
     if as_json:
         print(json.dumps(rows, ensure_ascii=False, indent=2))
         return 0

@@ -17,6 +17,7 @@ from mloan_report.cli.shared import (
     AsOfOptional,
     CannotUse,
     Folder,
+    Jobs,
     KnownAt,
     Lang,
     Output,
@@ -44,6 +45,7 @@ def command(
     output: Output = "text",
     report: Report = None,
     lang: Lang = "en",
+    jobs: Jobs = None,
 ) -> int:
     from mloan_report.checks import data_quality
     from mloan_report.filing import validate
@@ -60,8 +62,9 @@ def command(
             select=_words(select) or chosen.get("select", []),
             ignore=_words(ignore) or chosen.get("ignore", []),
             severities=chosen.get("severity", {}),
+            jobs=jobs,
         )
-    columns = data_quality(portfolio, checked.findings)
+    columns = data_quality(checked.counts, checked.findings)
     if quality is not None:
         quality.write_text(json.dumps([c.as_dict() for c in columns], ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
     show_findings(checked.findings, output, report, lang)

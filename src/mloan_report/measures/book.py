@@ -1,0 +1,89 @@
+"""Classification and ratios of a whole book, bucket by bucket: what merges, merges in whole numbers."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date
+
+import polars as pl
+
+from mloan_report.measures.classify import NOT_COVERED, classify
+from mloan_report.measures.grouping import Togetherness, togetherness
+from mloan_report.measures.provision import ProvisionTable
+from mloan_report.measures.ratio import RatioSums, RatioValue, ratio_sums, ratios_of_sums
+from mloan_report.measures.regime import Regime
+from mloan_report.portfolio.buckets import Source
+from mloan_report.portfolio.workers import shared_out
+from mloan_report.position import work_out
+from mloan_report.position.loan_view import loan_view
+
+
+@dataclass(frozen=True)
+class _Question:
+    source: Source
+    as_of: date
+    known_at: date | None
+    regime: Regime | None
+    provisions: ProvisionTable | None
+
+
+@dataclass(frozen=True)
+class _ClassifyBucket(_Question):
+    def __call__(self, number: int) -> pl.DataFrame:
+        assert self.regime is not None
+        book = self.source.bucket(number)
+        view = loan_view(book, work_out(book, self.as_of, self.known_at, history_months=0), self.known_at)
+        done = classify(view, self.regime, book, self.provisions).loans
+        return done.filter(~pl.col("loan_id").is_in(list(book.guest_loans))) if book.guest_loans else done
+
+
+@dataclass(frozen=True)
+class _RatioBucket(_Question):
+    together: Togetherness
+    by: tuple[str, ...]
+    only: tuple[str, ...] | None
+
+    def __call__(self, number: int) -> RatioSums:
+        book = self.source.bucket(number)
+        view = loan_view(book, work_out(book, self.as_of, self.known_at, history_months=0), self.known_at)
+        classified = classify(view, self.regime, book, self.provisions) if self.regime else None
+        return ratio_sums(view, book, self.together, self.regime, classified, self.by, self.only)
+
+
+def classify_book(
+    source: Source, regime: Regime, as_of: date, known_at: date | None = None, provisions: ProvisionTable | None = None, *, jobs: int | None = 1
+) -> Iterator[pl.DataFrame]:
+    """The classified loans (columns of :class:`Classified`), a frame a bucket, in the order borrower_id, loan_id."""
+    work = _ClassifyBucket(source, as_of, known_at, regime, provisions)
+    return shared_out(work, range(source.count), jobs, lambda n: f"bucket {n}")
+
+
+def counts_by_category(regime: Regime, frames: Sequence[pl.DataFrame]) -> dict[str, int]:
+    """Loans by category; those that the regime does not cover under ``not classified``."""
+    counts: Counter[str] = Counter()
+    for frame in frames:
+        counts.update(dict(frame.filter(pl.col("category").is_not_null()).group_by("category").len().rows()))
+        counts["not classified"] += frame.filter(pl.col("not_classified") == NOT_COVERED).height
+    return {code: counts[code] for code in [*(c.code for c in regime.categories), "not classified"]}
+
+
+def ratios_of_book(
+    source: Source,
+    as_of: date,
+    regime: Regime | None = None,
+    provisions: ProvisionTable | None = None,
+    known_at: date | None = None,
+    by: Sequence[str] = (),
+    only: Sequence[str] | None = None,
+    *,
+    jobs: int | None = 1,
+) -> list[RatioValue]:
+    """All ratios of one date, worked out bucket by bucket. KeyError for a *by* that is no column of the loan view."""
+    work = _RatioBucket(source, as_of, known_at, regime, provisions, togetherness(source), tuple(by), tuple(only) if only is not None else None)
+    whole: RatioSums | None = None
+    for sums in shared_out(work, range(source.count), jobs, lambda n: f"bucket {n}"):
+        whole = sums if whole is None else whole.added(sums)
+    assert whole is not None
+    return ratios_of_sums(whole, source.bucket(0), as_of, regime, by, only)
