@@ -81,9 +81,9 @@ class _Partition:
         for name in self.tables:
             self._lay_out(name, routes, maps, clean[name])
         shutil.copyfile(self.source / "institution.toml", self.work / "institution.toml")
+        self._write_index(routes, digests)
         for scratch in self.work.glob("*.scan"):
             scratch.unlink()
-        self._write_index(routes, digests)
 
     def _scannable(self, name: str, path: Path) -> pl.LazyFrame:
         """The table with its rows numbered; a csv is turned into columns first, streaming, all of it text."""
