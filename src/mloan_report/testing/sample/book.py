@@ -282,7 +282,7 @@ class _Maker:
         if spouse:
             self.book.add("relations", party_id=party_id, related_id=spouse, kind="spouse", from_on=since)
         if number % 7 == 0:
-            self.book.add("bank_accounts", party_id=party_id, number=_card(number), kind="card", bank="ICBC", purpose="repayment")
+            self.book.add("bank_accounts", party_id=party_id, number=card_number(number), kind="card", bank="ICBC", purpose="repayment")
             self.book.add(
                 "party_events",
                 party_id=party_id,
@@ -1021,7 +1021,8 @@ def _money(minor: int) -> str:
     return f"{minor // 100}.{minor % 100:02d}"
 
 
-def _card(number: int) -> str:
+def card_number(number: int) -> str:
+    """A fictitious card number whose check digit holds."""
     body = f"622202{number:012d}"
     total = 0
     for i, c in enumerate(reversed(body)):

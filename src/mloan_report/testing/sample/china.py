@@ -73,6 +73,12 @@ class China(Country):
             {"scheme": "cn.zhongzheng", "value": zhongzheng(number), "issuing_country": "CN"},
         ]
 
+    def renumbered(self, scheme: str, value: str, number: int, born: date) -> str:
+        """The number of a person or company for another number; its district and sex stay."""
+        if scheme == "cn.ric":
+            return resident_number(value[:6], born, number, "male" if int(value[16]) % 2 else "female")
+        return credit_code(value[2:8], number) if scheme == "cn.uscc" else zhongzheng(number)
+
 
 def resident_number(district: str, born: date, number: int, sex: str) -> str:
     """A fictitious number under GB 11643: the sequence is odd for men."""

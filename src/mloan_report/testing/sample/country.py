@@ -26,6 +26,10 @@ class Country:
         """The same for a company."""
         raise LookupError(self.code)
 
+    def renumbered(self, scheme: str, value: str, number: int, born: date) -> str:
+        """The identity number *value* as it would be for another number and birth date."""
+        raise LookupError(self.code)
+
 
 def country_for(code: str) -> Country:
     """The country by its ISO code; KeyError when there is no sample for it."""

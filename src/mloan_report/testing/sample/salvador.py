@@ -72,6 +72,10 @@ class Salvador(Country):
         }
         return row, [{"scheme": "sv.nit", "value": nit(district, number), "issuing_country": "SV"}]
 
+    def renumbered(self, scheme: str, value: str, number: int, born: date) -> str:
+        """A DUI or NIT for another number."""
+        return dui(number) if scheme == "sv.dui" else nit(value[:4], number)
+
 
 def dui(number: int) -> str:
     """A fictitious DUI whose check digit holds."""

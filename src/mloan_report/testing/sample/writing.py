@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
 
 import polars as pl
 
 from mloan_report.model import fields_of, table_models
-from mloan_report.portfolio import read_portfolio, write_portfolio
+from mloan_report.portfolio.reading import read_institution
 from mloan_report.testing.sample.book import SampleBook, make_book
+from mloan_report.testing.sample.copies import BLOCK, text_frames, typed_frames, write_large
 from mloan_report.testing.sample.country import Row, country_for
 from mloan_report.testing.sample.faults import add_faults
 
@@ -75,21 +75,31 @@ cod_cartera = "01"
 def make_sample(loans: int, country: str, seed: int, out: str | Path, *, as_of: date = DEFAULT_AS_OF, file_format: str = "csv", faults: bool = False) -> Path:
     """A made-up portfolio of *loans* loans in the folder *out*, the same bytes for the same arguments.
 
-    With *faults*, known defects are put in and listed in faults.json. KeyError for a country without a sample.
+    The first :data:`BLOCK` loans are told one by one; further ones are copies of them under other numbers. With *faults*, known defects are put in and listed in faults.json. KeyError for a country without a sample.
     """
     folder = Path(out)
     where = country_for(country)
     folder.mkdir(parents=True, exist_ok=True)
-    book = make_book(loans, where, seed, as_of)
     (folder / "institution.toml").write_text(_INSTITUTION[country], encoding="utf-8")
+    told = make_book(min(loans, BLOCK), where, seed, as_of)
+    block = _frames(told, {})
     if faults:
-        add_faults(book, folder)
+        add_faults(told, folder)
+    first = _frames(told, block) if faults else block
+    copies, left = divmod(max(0, loans - BLOCK), BLOCK)
+    rest = _frames(make_book(left, where, seed, as_of), block) if left else {}
     if file_format == "parquet":
-        _write_parquet(book, folder)
-    else:
-        for name, rows in book.tables.items():
-            _write_csv(folder / f"{name}.csv", _columns(name, rows), rows)
+        institution = read_institution(folder / "institution.toml")
+        first, block, rest = (typed_frames(frames, institution) if frames else {} for frames in (first, block, rest))
+        if any(block[n].schema != first[n].schema for n in block):  # faults leave text: the copies then hold text as well
+            first, block, rest = _frames(told, {}), _frames(make_book(min(loans, BLOCK), where, seed, as_of), {}), rest and _frames(make_book(left, where, seed, as_of), {})
+    write_large(first, block, rest, copies, where, folder, file_format)
     return folder
+
+
+def _frames(book: SampleBook, like: Mapping[str, pl.DataFrame]) -> dict[str, pl.DataFrame]:
+    """The tables of a book as text, with the columns of *like* where it has the table."""
+    return text_frames(book, {name: like[name].columns if name in like else _columns(name, rows) for name, rows in book.tables.items()})
 
 
 def _columns(name: str, rows: Sequence[Row]) -> list[str]:
@@ -99,23 +109,6 @@ def _columns(name: str, rows: Sequence[Row]) -> list[str]:
         return list(dict.fromkeys(k for row in rows for k in row))
     known = fields_of(models[name])
     return [c for c in known if c in used or known[c].required] + sorted(used - set(known))
-
-
-def _write_csv(path: Path, columns: list[str], rows: Sequence[Row]) -> None:
-    with path.open("w", encoding="utf-8", newline="") as stream:
-        writer = csv.DictWriter(stream, columns, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-
-
-def _write_parquet(book: SampleBook, folder: Path) -> None:
-    for name, rows in book.tables.items():
-        columns = _columns(name, rows)
-        pl.DataFrame({c: [r.get(c) for r in rows] for c in columns}, schema=dict.fromkeys(columns, pl.String)).write_parquet(folder / f"{name}.parquet")
-    typed = read_portfolio(folder)
-    if not typed.findings or all(f.severity != "error" for f in typed.findings):
-        keep = typed.table("branches")
-        write_portfolio(typed.with_table("branches", keep), folder, "parquet")
 
 
 __all__ = ["make_sample"]
