@@ -47,6 +47,13 @@ class Book:
     as_of: date
     known_at: date | None = None
     position: pl.DataFrame | None = None
+    memory: dict[Any, Any] = dataclasses.field(default_factory=dict, compare=False, repr=False)
+
+    def once(self, key: Any, work: Callable[[], Any]) -> Any:
+        """What *work* gives, worked out once for the book: for rules that look at the same thing."""
+        if key not in self.memory:
+            self.memory[key] = work()
+        return self.memory[key]
 
     def table(self, name: str) -> pl.DataFrame:
         """The typed frame of a table."""
@@ -137,6 +144,8 @@ def _with_severity(finding: Finding, severities: Mapping[str, Severity]) -> Find
 
 
 def _findings(rule: Rule, broken: Broken, portfolio: Portfolio) -> list[Finding]:
+    if broken.rows.height == 0:
+        return []
     guests = portfolio.guest_rows.get(broken.table)
     if guests and ROW in broken.rows.columns:
         broken = dataclasses.replace(broken, rows=broken.rows.filter(~pl.col(ROW).is_in(list(guests))))  # judged where they have their home

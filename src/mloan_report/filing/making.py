@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from functools import cache
 from typing import Any
 
 import polars as pl
@@ -75,7 +76,11 @@ def prepare(request: FilingRequest, everyone: Positions | None = None) -> tuple[
     views = Views(pack, portfolio, positions, None, request.settings, request.as_of, findings=[])
     if regime is not None:
         views.classified = _classified(portfolio, positions, regime, request)
-    whole = Views(pack, portfolio, everyone, _classified(portfolio, everyone, regime, request) if regime else None, request.settings, request.as_of)
+    whole = Views(pack, portfolio, everyone, views.classified, request.settings, request.as_of)
+    if extra is None:
+        whole.loans = views.loan
+    elif regime is not None:
+        whole.classified = _classified(portfolio, everyone, regime, request)
     book = whole.finished(whole.loan)
     scope = _scope(pack, book)
     if extra is not None:
@@ -142,7 +147,7 @@ def make_filing(
             held[loan] = list(dict.fromkeys([*held.get(loan, []), *codes]))
     for _ in range(12):
         views.loans = base.filter(pl.col("loan_id").is_in(list(chosen - set(held))))
-        _forget(views)
+        views.forget()
         _make(out)
         if not quarantine:
             break
@@ -155,12 +160,6 @@ def make_filing(
     return out
 
 
-def _forget(views: Views) -> None:
-    for name in ("_guarantor", "_collateral_link", "_collateral", "_guarantee", "_disbursement", "_relation", "_person"):
-        views.__dict__.pop(name, None)
-    views.findings = []
-
-
 def _make(filing: Filing) -> None:
     request = filing.request
     pack = request.pack
@@ -170,12 +169,32 @@ def _make(filing: Filing) -> None:
         view = filing.views.view(layout.rows)
         if layout.where:
             view = view.filter(evaluate_one(view, compile_sql(layout.where, view.columns, pack.functions)).fill_null(False))
-        group_views = {g.rows: filing.views.view(g.rows) for g in layout.groups}
-        records = make_records(layout, view, group_views, made, pack.functions)
+        if view.height == 0:
+            records = _no_records(layout, filing, view, made)
+        else:
+            group_views = {g.rows: filing.views.view(g.rows) for g in layout.groups}
+            records = make_records(layout, view, group_views, made, pack.functions)
         made[layout.name] = records
     filing.records = {name: records for name, records in made.items() if records.height}
     filing.findings, filing.rule_run = check_records(pack, filing.records, constants(request), {})
     filing.findings = [*(filing.views.findings or []), *filing.findings]
+
+
+_EMPTY: dict[tuple[RecordLayout, frozenset[str]], RecordSet] = {}
+
+
+def _no_records(layout: RecordLayout, filing: Filing, view: pl.DataFrame, made: Mapping[str, RecordSet]) -> RecordSet:
+    """A kind of which there is no record: made once in a process for the columns of its view."""
+    key = (layout, frozenset(view.columns))
+    if key not in _EMPTY:
+        group_views = {g.rows: filing.views.view(g.rows) for g in layout.groups}
+        _EMPTY[key] = make_records(layout, view, group_views, made, filing.request.pack.functions)
+    return _EMPTY[key]
+
+
+@cache
+def _nothing(layout: RecordLayout) -> RecordSet:
+    return RecordCollector(layout, ordered=False).record_set()
 
 
 def constants(request: FilingRequest) -> dict[str, Any]:
@@ -186,7 +205,7 @@ def constants(request: FilingRequest) -> dict[str, Any]:
 def check_records(pack: Pack, made: Mapping[str, RecordSet], known: Mapping[str, Any], missing: Mapping[str, str]) -> tuple[list[Finding], RuleRun]:
     """What layout and rules of *pack* find in *made*."""
     findings: list[Finding] = []
-    none = {layout.name: RecordCollector(layout, ordered=False).record_set() for layout in pack.records() if layout.name not in made}
+    none = {layout.name: _nothing(layout) for layout in pack.records() if layout.name not in made}
     for records in made.values():
         findings.extend(check_layout(records, pack.codes, pack.layout_codes, pack.functions))
     run = run_rules([r for r in pack.rules if r.violated_if or r.unique or r.refers_to or not r.offline], {**none, **made}, known, pack.functions, missing)

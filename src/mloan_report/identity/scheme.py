@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
+DIGITS: Mapping[str, int] = {str(n): n for n in range(10)}
 Parts = Callable[[pl.Series], Mapping[str, pl.Series]]
 
 
@@ -34,10 +35,20 @@ class Scheme:
 
 def weighted_sum(text: pl.Series, weights: tuple[int, ...], values: Mapping[str, int]) -> pl.Series:
     """Sum of value × weight over the first characters; null where a character has no value."""
+    if len(weights) <= 18 and values == DIGITS:
+        return _digit_sum(text, weights)
     total = pl.Series([0]).new_from_index(0, text.len()).cast(pl.Int64)
     for i, weight in enumerate(weights):
         total = total + text.str.slice(i, 1).replace_strict(values, default=None, return_dtype=pl.Int64) * weight
     return total
+
+
+def _digit_sum(text: pl.Series, weights: tuple[int, ...]) -> pl.Series:
+    """:func:`weighted_sum` of digits: the characters as one whole number, taken apart by division."""
+    head = pl.lit(text).str.head(len(weights))
+    number = pl.when(head.str.contains(f"^[0-9]{{{len(weights)}}}$")).then(head).cast(pl.Int64)
+    total = sum((number // 10 ** (len(weights) - 1 - i) % 10 * w for i, w in enumerate(weights)), start=pl.lit(0, pl.Int64))
+    return pl.select(total.alias("sum")).to_series()
 
 
 def no(text: pl.Series) -> pl.Series:

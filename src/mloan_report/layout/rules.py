@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import date
 from typing import Any
 
 import polars as pl
@@ -17,7 +18,7 @@ from mloan_report.layout.definition import CodeList, LayoutField, Lookup, Record
 from mloan_report.layout.records import ABSENT, EMPTY, NIL, ROWNUM, VALUE, RecordSet, with_lookup
 from mloan_report.model.finding import Finding, Rule, Severity
 from mloan_report.model.masking import mask
-from mloan_report.portfolio.sql import Function, RefusedExpression, compile_sql, condition, evaluate_one
+from mloan_report.portfolio.sql import Expression, Function, RefusedExpression, compile_sql, condition, evaluate, evaluate_one
 
 
 @dataclass(frozen=True)
@@ -139,6 +140,7 @@ def run_rules(
     rules that need it not run. *missing_records* are record kinds that were not given, with the reason.
     """
     out = RuleRun()
+    waiting: dict[str, list[RecordRule]] = {}
     for rule in rules:
         if not rule.offline:
             out.not_run[rule.id] = "needs the recipient's own register"
@@ -155,23 +157,78 @@ def run_rules(
         for name in rule.records:
             if name in records and records[name].height:
                 out.run.add(rule.id)
-                _run_one(rule, records[name], records, constants, functions, out)
+                waiting.setdefault(name, []).append(rule)
+    done = {name: _verdicts(records[name], mine, constants, functions) for name, mine in waiting.items()}
+    for rule in rules:  # findings come in the order of rules
+        for name in rule.records:
+            if any(r is rule for r in waiting.get(name, ())):
+                _run_one(rule, records[name], records, constants, functions, out, done[name])
     return out
 
 
+def _with_constants(frame: pl.DataFrame, constants: Mapping[str, Any]) -> pl.DataFrame:
+    return frame.with_columns([pl.lit(value).alias(name) for name, value in constants.items() if name not in frame.columns])
+
+
+def _is_plain(rule: RecordRule) -> bool:
+    """Whether a rule looks at one record alone: such rules are evaluated together."""
+    return not (rule.group or rule.lookups or rule.unique or rule.refers_to)
+
+
+@dataclass(frozen=True)
+class _Together:
+    """The frame of one record kind with the constants, and by rule (an id may stand for several) what its plain rules say."""
+
+    frame: pl.DataFrame
+    violated: Mapping[int, pl.Series]
+
+
+def _verdicts(subject: RecordSet, rules: Sequence[RecordRule], constants: Mapping[str, Any], functions: Mapping[str, Function]) -> _Together:
+    frame = _with_constants(subject.typed, constants)
+    wanted: dict[str, Expression] = {}
+    plain = [r for r in rules if _is_plain(r)]
+    for i, rule in enumerate(plain):
+        for part, sql in (("if", rule.violated_if or "FALSE"), ("when", rule.when)):
+            if sql:
+                try:
+                    wanted[f"__{part}{i}"] = compile_sql(sql, frame.columns, functions, prefix=f"__{part}{i}_")
+                except RefusedExpression as error:
+                    raise RefusedLayout(f"rule {rule.id} on {subject.layout.name}: {error}") from None
+    out = evaluate(frame, wanted) if wanted else frame
+    violated = {}
+    for i, rule in enumerate(plain):
+        said = _is_condition(rule, subject, out[f"__if{i}"])
+        if f"__when{i}" in wanted:
+            applies = _is_condition(rule, subject, out[f"__when{i}"]).fill_null(False)
+            said = pl.select(pl.when(applies).then(said).otherwise(False)).to_series()
+        violated[id(rule)] = said
+    return _Together(frame, violated)
+
+
+def _is_condition(rule: RecordRule, subject: RecordSet, value: pl.Series) -> pl.Series:
+    if value.dtype not in (pl.Boolean, pl.Null):
+        raise RefusedLayout(f"rule {rule.id} on {subject.layout.name} is {value.dtype}, not a condition")
+    return value.cast(pl.Boolean)
+
+
 def _run_one(
-    rule: RecordRule, subject: RecordSet, records: Mapping[str, RecordSet], constants: Mapping[str, Any], functions: Mapping[str, Function], out: RuleRun
+    rule: RecordRule,
+    subject: RecordSet,
+    records: Mapping[str, RecordSet],
+    constants: Mapping[str, Any],
+    functions: Mapping[str, Function],
+    out: RuleRun,
+    together: _Together,
 ) -> None:
-    frame, judged = subject.typed, subject
+    frame, judged = together.frame, subject
     if rule.group:
         judged = subject.groups[rule.group]
         parent = subject.typed.drop([c for c in judged.typed.columns if c in subject.typed.columns and c != ROWNUM])
-        frame = judged.typed.join(parent, on=ROWNUM, how="left", maintain_order="left")
+        frame = _with_constants(judged.typed.join(parent, on=ROWNUM, how="left", maintain_order="left"), constants)
     for lookup in rule.lookups:
         frame = with_lookup(frame, lookup, records, constants, functions)
-    frame = frame.with_columns([pl.lit(value).alias(name) for name, value in constants.items() if name not in frame.columns])
     try:
-        violated = _violated(rule, frame, records, functions)
+        violated = together.violated[id(rule)] if _is_plain(rule) else _violated(rule, frame, records, functions)
     except RefusedExpression as error:
         raise RefusedLayout(f"rule {rule.id} on {subject.layout.name}: {error}") from None
     nulls = violated.null_count()
@@ -287,77 +344,118 @@ class LayoutCodes:
 
 def check_layout(records: RecordSet, codes: Mapping[str, CodeList], named: LayoutCodes, checks: Mapping[str, Function]) -> list[Finding]:
     """What the layout says of each field, checked on text and state: given, type, length, list, bounds, presence, counts."""
-    out: list[Finding] = []
-    for f in records.layout.value_fields if records.layout.segments else tuple(x for x in records.layout.fields if not x.is_container):
-        if f.column in records.text.columns:
-            out.extend(_check_field(records, records, f, codes, named))
+    own = records.layout.value_fields if records.layout.segments else tuple(x for x in records.layout.fields if not x.is_container)
+    out = _check_fields(records, records, own, codes, named)
     for path, group in records.groups.items():
         out.extend(_check_count(records, path, named))
-        for f in group.layout.fields:
-            if f.column in group.text.columns:
-                out.extend(_check_field(records, group, f, codes, named))
+        out.extend(_check_fields(records, group, group.layout.fields, codes, named))
     return out
 
 
-def _check_field(records: RecordSet, own: RecordSet, f: LayoutField, codes: Mapping[str, CodeList], named: LayoutCodes) -> list[Finding]:
-    text, state = own.text[f.column], own.state[f.column]
-    shown = _segment_shown(own, f)
-    found: list[Finding] = []
+@dataclass(frozen=True)
+class _Demand:
+    """What is wrong with a field where ``broken`` holds (over the columns of :func:`_field_frame`). ``screen`` is cheaper and
+    holds at least there, so that what no record breaks costs little.
+    """
 
-    def report(kind: str, where: pl.Series, **args: Any) -> None:
-        where = where.fill_null(False)
-        if where.any():
-            found.extend(_layout_finding(records, own, f, int(i), named.rule(kind), args) for i in where.arg_true().to_list())
+    field: LayoutField
+    rule: Rule
+    broken: pl.Expr
+    screen: pl.Expr
+    args: Mapping[str, Any]
+
+
+def _check_fields(records: RecordSet, own: RecordSet, fields: Sequence[LayoutField], codes: Mapping[str, CodeList], named: LayoutCodes) -> list[Finding]:
+    fields = [f for f in fields if f.column in own.text.columns]
+    if not fields or own.height == 0:
+        return []
+    frame = _field_frame(own, fields)
+    demands = [d for f in fields for d in _demands(records.layout, f, codes, named, f"{f.column}__p" in frame.columns)]
+    hit = frame.select([d.screen.fill_null(False).any().alias(str(i)) for i, d in enumerate(demands)]).row(0)
+    out: list[Finding] = []
+    for d, any_hit in zip(demands, hit, strict=True):
+        if any_hit:
+            where = frame.select(d.broken.fill_null(False).alias("x"))["x"]
+            out.extend(_layout_finding(records, own, d.field, int(i), d.rule, d.args) for i in where.arg_true().to_list())
+    return out
+
+
+def _field_frame(own: RecordSet, fields: Sequence[LayoutField]) -> pl.DataFrame:
+    """Of each field its text (``x__t``), state (``x__s``), value (``x__v``) and whether it is due (``x__p``), and the segments that appear."""
+    columns = [own.text[f.column].alias(f"{f.column}__t") for f in fields] + [own.state[f.column].alias(f"{f.column}__s") for f in fields]
+    columns += [own.typed[f.column].alias(f"{f.column}__v") for f in fields if f.column in own.typed.columns]
+    columns += [own.typed[c] for c in own.typed.columns if c.startswith("has_")]
+    for f in fields:
+        expected = _expected(own, f)
+        if expected is not None:
+            columns.append(expected.alias(f"{f.column}__p"))
+    return pl.DataFrame(columns)
+
+
+_DEMANDS: dict[tuple[Any, ...], tuple[LayoutCodes, list[_Demand]]] = {}
+"""The demands of a field, made once in a process; the codes stand beside them so that their id stays theirs."""
+
+
+def _demands(layout: RecordLayout, f: LayoutField, codes: Mapping[str, CodeList], named: LayoutCodes, has_due: bool) -> list[_Demand]:
+    key = (layout.null_as, bool(layout.segments), f, id(named), has_due)
+    if key not in _DEMANDS:
+        _DEMANDS[key] = (named, list(_demands_of(layout, f, codes, named, has_due)))
+    return _DEMANDS[key][1]
+
+
+def _demands_of(layout: RecordLayout, f: LayoutField, codes: Mapping[str, CodeList], named: LayoutCodes, has_due: bool) -> Iterator[_Demand]:
+    text, state, value = pl.col(f"{f.column}__t"), pl.col(f"{f.column}__s"), pl.col(f"{f.column}__v")
+    flag = f"has_{f.segment.split('/')[0]}"
+    shown = pl.col(flag) if f.segment and layout.segments and "[]" not in f.segment else pl.lit(True)
+
+    def demand(kind: str, where: pl.Expr, screen: pl.Expr | None = None, **args: Any) -> _Demand:
+        return _Demand(f, named.rule(kind), where, where if screen is None else screen, args)
 
     given = state == VALUE
-    expected = _expected(own, f)
-    if f.present_rule and expected is not None:
-        rule = named.rules[f.present_rule]
+    if f.present_rule and has_due:
+        expected = pl.col(f"{f.column}__p")
         wrong = shown & ((state != ABSENT) != expected)
-        found.extend(_layout_finding(records, own, f, int(i), rule, {}) for i in wrong.fill_null(False).arg_true().to_list())
+        yield _Demand(f, named.rules[f.present_rule], wrong, wrong, {})
         due = shown & expected & (state != ABSENT)
     else:
         due = shown
         if not f.present:
-            report("absent", shown & (state == ABSENT))
-    never_empty = records.layout.null_as == "nil" and f.type not in ("text", "code", "digits", "alnum")
+            yield demand("absent", shown & (state == ABSENT))
+    never_empty = layout.null_as == "nil" and f.type not in ("text", "code", "digits", "alnum")
     if f.required == "M":
         blank = given & (text.str.strip_chars(" \t\r\n　") == "")
-        report("missing", due & (((state == EMPTY) & (not never_empty)) | (state == NIL) | blank))
-    if not f.nillable:
-        report("nil", shown & (state == NIL) & (f.required != "M"))
+        nothing = (state == NIL) if never_empty else (state == EMPTY) | (state == NIL)
+        yield demand("missing", due & (nothing | blank))
+    elif not f.nillable:
+        yield demand("nil", shown & (state == NIL))
     if never_empty:
-        report("empty", shown & (state == EMPTY))
-    unreadable = given & own.typed[f.column].is_null() if f.column in own.typed.columns else pl.Series([False]).new_from_index(0, text.len())
-    report(_type_kind(f, named), unreadable | (given & _breaks_type(f, text)), type=_type_words(f))
+        yield demand("empty", shown & (state == EMPTY))
+    breaks = _breaks_type(f, text)
+    unreadable = given & value.is_null()
+    yield demand(_type_kind(f, named), unreadable if breaks is None else unreadable | (given & breaks), type=_type_words(f))
     if f.length and not f.is_number:
-        report("length", given & (text.str.len_chars() > f.length), length=f.length)
+        yield demand("length", given & (text.str.len_chars() > f.length), given & (text.str.len_bytes() > f.length), length=f.length)
     if f.min_length:
-        report("length", (given | ((state == EMPTY) & (f.required == "M"))) & (text.fill_null("").str.len_chars() < f.min_length), length=f.length)
+        wanted = given | (state == EMPTY) if f.required == "M" else given
+        yield demand("length", wanted & (text.fill_null("").str.len_chars() < f.min_length), length=f.length)
     if f.type in ("amount", "percent", "decimal") and f.length and f.scale:
-        report("digits", given & _too_many_digits(f, text), length=f.length, scale=f.scale)
-    if f.codes and given.any():
-        _report_codes(f, text, given, codes, report)
+        long = given & (text.str.len_bytes() > f.length)
+        yield demand("digits", given & _too_many_digits(f, text), long, length=f.length, scale=f.scale)
+    if (listed := _code_demand(f, text, codes)) is not None:
+        kind, unknown = listed
+        yield demand(kind, given & unknown, lists=", ".join(f.codes))
     if f.type in ("date", "month"):
-        day = own.typed[f.column]
-        report("date", given & (_outside(day, f)), minimum=f.minimum, maximum=f.maximum)
+        yield demand("date", given & _outside(value, f), minimum=f.minimum, maximum=f.maximum)
     elif f.type == "year":
-        report("date", given & (text.str.len_chars() == 4) & ~text.is_between(pl.lit("1901"), pl.lit("2099")), minimum="1901", maximum="2099")
+        late = (text.str.len_chars() == 4) & ~text.is_between(pl.lit("1901"), pl.lit("2099"))
+        yield demand("date", given & late, minimum="1901", maximum="2099")
     elif f.is_number and (f.minimum or f.maximum):
-        report(_type_kind(f, named), given & _beyond(own.typed[f.column], f), type=f"between {f.minimum or 'any'} and {f.maximum or 'any'}")
-    return found
+        yield demand(_type_kind(f, named), given & _beyond(value, f), type=f"between {f.minimum or 'any'} and {f.maximum or 'any'}")
 
 
 def _type_kind(f: LayoutField, named: LayoutCodes) -> str:
     group = "decimal" if f.type in ("amount", "percent", "decimal") and f.scale else "int" if f.is_number else "date" if f.type == "date" else "text"
     return f"type_{group}" if f"type_{group}" in named.codes else "type"
-
-
-def _segment_shown(own: RecordSet, f: LayoutField) -> pl.Series:
-    name = f"has_{f.segment.split('/')[0]}"
-    if f.segment and name in own.typed.columns:
-        return own.typed[name]
-    return pl.Series([True]).new_from_index(0, own.typed.height)
 
 
 def _expected(own: RecordSet, f: LayoutField) -> pl.Series | None:
@@ -366,7 +464,8 @@ def _expected(own: RecordSet, f: LayoutField) -> pl.Series | None:
     return evaluate_one(own.typed, compile_sql(f.present, own.typed.columns)).fill_null(False)
 
 
-def _breaks_type(f: LayoutField, text: pl.Series) -> pl.Series:
+def _breaks_type(f: LayoutField, text: pl.Expr) -> pl.Expr | None:
+    """Where the text has not the form of its type; None where reading it as a value says it all."""
     if f.type == "year":
         return ~text.str.contains(r"^[0-9]{4}$")
     if f.type == "digits":
@@ -384,7 +483,7 @@ def _breaks_type(f: LayoutField, text: pl.Series) -> pl.Series:
         return ~text.str.contains(f"^(?:{f.pattern})$")
     if f.type == "month":
         return ~text.str.contains(r"^[0-9]{4}-(0[1-9]|1[0-2])$")
-    return pl.Series([False]).new_from_index(0, text.len())
+    return None
 
 
 def _type_words(f: LayoutField) -> str:
@@ -394,40 +493,38 @@ def _type_words(f: LayoutField) -> str:
     return words.get(f.type, "a whole number" if f.is_number else "text of the given pattern")
 
 
-def _too_many_digits(f: LayoutField, text: pl.Series) -> pl.Series:
+def _too_many_digits(f: LayoutField, text: pl.Expr) -> pl.Expr:
     digits = text.str.replace_all(r"^[-+]?0*", "").str.strip_suffix(".")
     whole = digits.str.extract(r"^([0-9]*)", 1).fill_null("").str.len_bytes()
     fraction = digits.str.extract(r"\.([0-9]*)$", 1).fill_null("").str.strip_chars_end("0").str.len_bytes()
     return (whole + fraction) > (f.length or 18)
 
 
-def _report_codes(f: LayoutField, text: pl.Series, given: pl.Series, codes: Mapping[str, CodeList], report: Any) -> None:
+def _code_demand(f: LayoutField, text: pl.Expr, codes: Mapping[str, CodeList]) -> tuple[str, pl.Expr] | None:
     lists = [codes[name] for name in f.codes if name in codes]
     if not lists:
-        return
+        return None
     known: set[str] = set().union(*(set(x.active) for x in lists))
     if not known and any(x.is_external for x in lists):
-        return  # a public standard whose table is not carried here
-    unknown = given & ~text.is_in(sorted(known))
+        return None  # a public standard whose table is not carried here
     soft = any(x.is_open or x.is_external or x.warns for x in lists)
-    report("code_warning" if soft else "code", unknown, lists=", ".join(f.codes))
+    return "code_warning" if soft else "code", ~text.is_in(sorted(known))
 
 
-def _outside(day: pl.Series, f: LayoutField) -> pl.Series:
-    low = pl.lit(f.minimum or "1901-01-01").str.to_date()
-    high = pl.lit(f.maximum or "2099-12-31").str.to_date()
-    return pl.select((pl.lit(day) < low) | (pl.lit(day) > high)).to_series()
+def _outside(day: pl.Expr, f: LayoutField) -> pl.Expr:
+    low, high = date.fromisoformat(f.minimum or "1901-01-01"), date.fromisoformat(f.maximum or "2099-12-31")
+    return (day < low) | (day > high)
 
 
-def _beyond(value: pl.Series, f: LayoutField) -> pl.Series:
+def _beyond(value: pl.Expr, f: LayoutField) -> pl.Expr:
     unit: int = 10**f.scale
 
     def scaled(text: str) -> int:
         whole, _, fraction = text.partition(".")
         return int(whole) * unit + (int(fraction.ljust(f.scale, "0")[: f.scale]) if f.scale and fraction else 0)
 
-    low = value < scaled(f.minimum) if f.minimum else pl.Series([False]).new_from_index(0, value.len())
-    high = value > scaled(f.maximum) if f.maximum else pl.Series([False]).new_from_index(0, value.len())
+    low = value < scaled(f.minimum) if f.minimum else pl.lit(False)
+    high = value > scaled(f.maximum) if f.maximum else pl.lit(False)
     return low | high
 
 

@@ -9,7 +9,7 @@ names, once, with identity numbers and roles. ``guarantor``, ``collateral_link``
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from functools import cached_property
 from typing import Any
@@ -60,14 +60,24 @@ class Views:
     as_of: date
     loans: pl.DataFrame | None = None
     findings: list[Finding] | None = None
+    done: dict[str, pl.DataFrame] = field(default_factory=dict)
 
     def view(self, name: str) -> pl.DataFrame:
         """The view *name*, in the order that its records are written in."""
         if name.startswith("table:"):
             return self.own_table(name.removeprefix("table:"))
-        hook = self.pack.hook(f"view_{name}")
-        frame = hook(self) if hook else getattr(self, f"_{name}")
-        return self.finished(frame)
+        if name not in self.done:
+            hook = self.pack.hook(f"view_{name}")
+            frame = hook(self) if hook else getattr(self, f"_{name}")
+            self.done[name] = self.finished(frame)
+        return self.done[name]
+
+    def forget(self) -> None:
+        """Drops the views made so far, so that they are made again of other loans, and what was found in them."""
+        for name in ("_guarantor", "_collateral_link", "_collateral", "_guarantee", "_disbursement", "_relation", "_person"):
+            self.__dict__.pop(name, None)
+        self.done.clear()
+        self.findings = []
 
     @property
     def loan(self) -> pl.DataFrame:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import polars as pl
 
@@ -85,6 +86,19 @@ def compile_sql(sql: str, columns: Iterable[str], functions: Mapping[str, Functi
 
     Raises :class:`RefusedExpression` for anything that is not on the lists.
     """
+    key = (sql, frozenset(columns), tuple((functions or {}).items()), prefix)
+    if key not in _COMPILED:
+        if len(_COMPILED) >= 20_000:
+            _COMPILED.clear()
+        _COMPILED[key] = _compiled(sql, key[1], functions, prefix)
+    return _COMPILED[key]
+
+
+_COMPILED: dict[Any, Expression] = {}
+"""Expressions compiled in this process: a book in buckets asks for the same ones in each."""
+
+
+def _compiled(sql: str, columns: frozenset[str], functions: Mapping[str, Function] | None, prefix: str) -> Expression:
     compiler = _Compiler(set(columns), {**MACROS, **(functions or {})}, prefix or f"__m{abs(hash(sql))}_")
     text = compiler.rewrite(_tokens(sql), sql)
     try:

@@ -67,11 +67,9 @@ def overlap(spans: Sequence[tuple[date, date]], due_on: date, as_of: date) -> in
 def _taken_out(items: pl.DataFrame, frozen: dict[str, list[tuple[date, date]]]) -> pl.Series:
     if not frozen:
         return pl.Series("taken_out", [0]).new_from_index(0, items.height)
-    rows: list[int] = []
-    hit = items["loan_id"].is_in(list(frozen))
+    hit = items["loan_id"].is_in(list(frozen)).fill_null(False)
     if not hit.any():
         return pl.Series("taken_out", [0]).new_from_index(0, items.height)
-    loans, dues, dates = items["loan_id"].to_list(), items["due_on"].to_list(), items["as_of"].to_list()
-    for loan, due, as_of, frozen_loan in zip(loans, dues, dates, hit.to_list(), strict=True):
-        rows.append(overlap(frozen[loan], due, as_of) if frozen_loan and due is not None and due < as_of else 0)
-    return pl.Series("taken_out", rows, dtype=pl.Int64)
+    touched = items.select("loan_id", "due_on", "as_of").with_row_index("_i").filter(hit)
+    days = [overlap(frozen[loan], due, as_of) if due is not None and due < as_of else 0 for _, loan, due, as_of in touched.rows()]
+    return pl.Series("taken_out", [0]).new_from_index(0, items.height).scatter(touched["_i"], pl.Series(days, dtype=pl.Int64))

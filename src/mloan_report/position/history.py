@@ -92,12 +92,13 @@ def _worked_out_again(pairs: pl.DataFrame, ends: list[date], days_at: Callable[[
     schema = {"pair": pairs.schema["pair"], "payment_history": pl.List(pl.Int64)}
     if pairs.height == 0:
         return pl.DataFrame(schema=schema)
-    asked = pairs.rename({"pair": "asked"}).join(pl.DataFrame({"as_of": ends}), how="cross").with_row_index("pair")
-    days = days_at(asked.select("pair", "loan_id", "as_of"))
     alive = (pl.col("disbursed_on") <= pl.col("as_of")) & (pl.col("ended_on").is_null() | (pl.col("ended_on") > pl.col("as_of")))
+    every = pairs.rename({"pair": "asked"}).join(pl.DataFrame({"as_of": ends}), how="cross")
+    asked = every.filter(alive).with_row_index("pair")
+    days = days_at(asked.select("pair", "loan_id", "as_of"))
+    known = asked.select("asked", "as_of", "pair").join(days, on="pair", how="left")
     return (
-        asked.join(days, on="pair", how="left", maintain_order="left")
-        .with_columns(pl.when(alive).then("days_past_due").alias("days_past_due"))
+        every.join(known, on=["asked", "as_of"], how="left")
         .sort("asked", "as_of", descending=[False, True])
         .group_by("asked", maintain_order=True)
         .agg(payment_history=pl.col("days_past_due"))

@@ -14,15 +14,20 @@ OTHER_SCHEMES = ("passport", "other", "cn.passport", "lei_pending")
 
 
 def _failing(book: Book, part: str, *, soft: bool) -> Iterator[Broken]:
+    for rows, parts in book.once("identifiers by scheme", lambda: list(_by_scheme(book))):
+        if part in parts and parts[part][0] == soft:
+            yield Broken("identifiers", rows.filter(parts[part][1]), "value", {"scheme": "scheme"})
+
+
+def _by_scheme(book: Book) -> Iterator[tuple[pl.DataFrame, dict[str, tuple[bool, pl.Series]]]]:
+    """The numbers of each scheme that is known, with the parts that fail."""
     table = book.table("identifiers").filter(pl.col("value").is_not_null() & pl.col("scheme").is_not_null())
     for scheme in table["scheme"].unique(maintain_order=True).to_list():
         rows = table.filter(pl.col("scheme") == scheme)
         try:
-            parts = check_column(scheme, rows["value"])
+            yield rows, check_column(scheme, rows["value"])
         except KeyError:
             continue
-        if part in parts and parts[part][0] == soft:
-            yield Broken("identifiers", rows.filter(parts[part][1]), "value", {"scheme": "scheme"})
 
 
 _WHY = "A number that does not follow its rule is refused by every bureau that checks it, or reports the loan on somebody else."

@@ -92,7 +92,11 @@ def make_sample(loans: int, country: str, seed: int, out: str | Path, *, as_of: 
         institution = read_institution(folder / "institution.toml")
         first, block, rest = (typed_frames(frames, institution) if frames else {} for frames in (first, block, rest))
         if any(block[n].schema != first[n].schema for n in block):  # faults leave text: the copies then hold text as well
-            first, block, rest = _frames(told, {}), _frames(make_book(min(loans, BLOCK), where, seed, as_of), {}), rest and _frames(make_book(left, where, seed, as_of), {})
+            first, block, rest = (
+                _frames(told, {}),
+                _frames(make_book(min(loans, BLOCK), where, seed, as_of), {}),
+                rest and _frames(make_book(left, where, seed, as_of), {}),
+            )
     write_large(first, block, rest, copies, where, folder, file_format)
     return folder
 
