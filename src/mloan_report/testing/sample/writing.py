@@ -75,7 +75,8 @@ cod_cartera = "01"
 def make_sample(loans: int, country: str, seed: int, out: str | Path, *, as_of: date = DEFAULT_AS_OF, file_format: str = "csv", faults: bool = False) -> Path:
     """A made-up portfolio of *loans* loans in the folder *out*, the same bytes for the same arguments.
 
-    The first :data:`BLOCK` loans are told one by one; further ones are copies of them under other numbers. With *faults*, known defects are put in and listed in faults.json. KeyError for a country without a sample.
+    The first :data:`BLOCK` loans are told one by one; further ones are copies of them under other numbers.
+    With *faults*, known defects are put in and listed in faults.json. KeyError for a country without a sample.
     """
     folder = Path(out)
     where = country_for(country)
@@ -92,11 +93,8 @@ def make_sample(loans: int, country: str, seed: int, out: str | Path, *, as_of: 
         institution = read_institution(folder / "institution.toml")
         first, block, rest = (typed_frames(frames, institution) if frames else {} for frames in (first, block, rest))
         if any(block[n].schema != first[n].schema for n in block):  # faults leave text: the copies then hold text as well
-            first, block, rest = (
-                _frames(told, {}),
-                _frames(make_book(min(loans, BLOCK), where, seed, as_of), {}),
-                rest and _frames(make_book(left, where, seed, as_of), {}),
-            )
+            first, block = _frames(told, {}), _frames(make_book(min(loans, BLOCK), where, seed, as_of), {})
+            rest = _frames(make_book(left, where, seed, as_of), block) if left else {}
     write_large(first, block, rest, copies, where, folder, file_format)
     return folder
 
