@@ -18,7 +18,9 @@ _NIL = ' xsi:nil="true"/>'
 
 
 def plain_records(data: str, layout: RecordLayout, count: int, typed: tuple[str, ...] = ()) -> RecordSet | None:
-    """The *count* records in *data*, each on its own line; the columns *typed* typed as well. None where the form is not plain."""
+    """The *count* records in *data*, each on its own line: the text of all fields, value and state of those in *typed*. None where
+    the form is not plain.
+    """
     if layout.segments or layout.groups or "<!" in data or "<?" in data:
         return None
     lines = pl.Series("line", [data.removesuffix("\n")]).str.split("\n").explode()
@@ -29,27 +31,27 @@ def plain_records(data: str, layout: RecordLayout, count: int, typed: tuple[str,
     names = _names(layout, opening)
     if names is None or opening.len() != count * (len(names) + 1) or not (opening.gather_every(len(names) + 1) == f"{layout.root}>").all():
         return None
-    texts, states = [], []
-    for i, (name, column) in enumerate(names, start=1):
-        token = opening.gather_every(len(names) + 1, i)
-        value = token.str.strip_prefix(f"{name}>")
-        is_value = token.str.starts_with(f"{name}>")
-        if not is_value.all():
-            nil = token == f"{name}{_NIL}"
-            if not (is_value | nil).all():
-                return None
-            value = pl.select(pl.when(is_value).then(value)).to_series()
-        plain = _unescaped(value)
-        if plain is None:
+    step = len(names) + 1
+    table = pl.DataFrame([opening.gather_every(step, i).alias(column) for i, (_, column) in enumerate(names, start=1)])
+    if not all(table.select([_is_plain(name, column).all() for name, column in names]).row(0)):
+        return None
+    values = {column: pl.when(pl.col(column).str.starts_with(f"{name}>")).then(pl.col(column).str.strip_prefix(f"{name}>")) for name, column in names}
+    if "&" in data:
+        table = table.select([_unescaped(values[f.column]).alias(f.column) for f in layout.fields if not f.is_container])
+        if any(table.select(pl.all().str.contains("\x00", literal=True).any()).row(0)):
             return None
-        given = (plain != "").fill_null(False)
-        texts.append(pl.select(pl.when(given).then(plain)).to_series().alias(column))
-        state = pl.when(given).then(VALUE).when(plain.is_null()).then(NIL).otherwise(EMPTY).cast(pl.UInt8)
-        states.append(pl.select(state.alias(column)).to_series())
-    text = pl.DataFrame(texts).select([f.column for f in layout.fields if not f.is_container])
+    else:
+        table = table.select([values[f.column].alias(f.column) for f in layout.fields if not f.is_container])
+    text = table.select([pl.when(pl.col(c) != "").then(pl.col(c)).alias(c) for c in table.columns])
+    state = table.select([pl.when(pl.col(c).is_null()).then(NIL).when(pl.col(c) == "").then(EMPTY).otherwise(VALUE).cast(pl.UInt8).alias(c) for c in typed])
     numbers = pl.int_range(count, dtype=pl.UInt32, eager=True).alias(ROWNUM)
     by_column = {f.column: f for f in layout.fields}
-    return RecordSet(layout, pl.DataFrame([numbers, *(from_text(by_column[c], text[c]).alias(c) for c in typed)]), text, pl.DataFrame(states))
+    return RecordSet(layout, pl.DataFrame([numbers, *(from_text(by_column[c], text[c]).alias(c) for c in typed)]), text, state)
+
+
+def _is_plain(name: str, column: str) -> pl.Expr:
+    """Whether a token is the element of its column, with text or nil."""
+    return pl.col(column).str.starts_with(f"{name}>") | (pl.col(column) == f"{name}{_NIL}")
 
 
 def _names(layout: RecordLayout, opening: pl.Series) -> list[tuple[str, str]] | None:
@@ -69,13 +71,8 @@ def _columns(layout: RecordLayout) -> dict[str, str]:
     return {f.name: f.column for f in layout.fields if not f.is_container}
 
 
-def _unescaped(text: pl.Series) -> pl.Series | None:
-    """*text* with its entities resolved; None where there is one that writers here do not use."""
-    if not text.str.contains("&", literal=True).any():
-        return text
+def _unescaped(text: pl.Expr) -> pl.Expr:
+    """*text* with its entities resolved; one that writers here do not use leaves a NUL, which no XML text holds."""
     for entity, sign in (("&lt;", "<"), ("&gt;", ">"), ("&#13;", "\r")):
         text = text.str.replace_all(entity, sign, literal=True)
-    rest = text.str.replace_all("&amp;", "", literal=True)
-    if rest.str.contains("&", literal=True).any():
-        return None
-    return text.str.replace_all("&amp;", "&", literal=True)
+    return text.str.replace_all("&amp;", "\x01", literal=True).str.replace_all("&", "\x00", literal=True).str.replace_all("\x01", "&", literal=True)

@@ -6,7 +6,7 @@ says. Every optional part is wrapped, because a null makes a concatenation null:
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import polars as pl
 
@@ -42,16 +42,30 @@ def _texts(records: RecordSet) -> pl.Series:
     layout = records.layout
     frame = _escaped(records)
     for path, group in records.groups.items():
-        inner = _escaped(group).select(
-            ROWNUM, pl.concat_str([pl.lit(f"<{group.layout.name}>"), *_parts(group.layout, ""), pl.lit(f"</{group.layout.name}>")]).alias("_g")
-        )
+        body = _joined([f"<{group.layout.name}>", *_parts(group, ""), f"</{group.layout.name}>"])
+        inner = _escaped(group).select(ROWNUM, body.alias("_g"))
         joined = inner.group_by(ROWNUM, maintain_order=True).agg(pl.col("_g").str.join("").alias(f"_group_{path}"))
         frame = frame.join(joined, on=ROWNUM, how="left", maintain_order="left").with_columns(pl.col(f"_group_{path}").fill_null(""))
-    parts = _segments(layout) if layout.segments else _parts(layout, "")
-    out = frame.select(pl.concat_str([pl.lit(f"<{layout.root}>"), *parts, pl.lit(f"</{layout.root}>")]).alias("text"))["text"]
+    parts = _segments(records) if layout.segments else _parts(records, "")
+    out = frame.select(_joined([f"<{layout.root}>", *parts, f"</{layout.root}>"]).alias("text"))["text"]
     if out.null_count():
         raise NullInText(f"{layout.name}: {out.null_count()} records have no text")
     return out
+
+
+def _joined(parts: Sequence[str | pl.Expr]) -> pl.Expr:
+    """Fixed text and columns one after another; runs of fixed text become one."""
+    out: list[pl.Expr] = []
+    fixed = ""
+    for part in parts:
+        if isinstance(part, str):
+            fixed += part
+            continue
+        if fixed:
+            out.append(pl.lit(fixed))
+        out.append(part)
+        fixed = ""
+    return pl.concat_str([*out, pl.lit(fixed)] if fixed else out)
 
 
 def _escaped(records: RecordSet) -> pl.DataFrame:
@@ -76,29 +90,34 @@ def _escape(text: pl.Expr) -> pl.Expr:
     return out.str.replace_all(">", "&gt;", literal=True).str.replace_all("\r", "&#13;", literal=True)
 
 
-def _segments(layout: RecordLayout) -> list[pl.Expr]:
-    out = []
-    for segment in layout.segments:
-        body = pl.concat_str([pl.lit(f"<{segment.name}>"), *_parts(layout, segment.name), pl.lit(f"</{segment.name}>")])
+def _segments(records: RecordSet) -> list[str | pl.Expr]:
+    out: list[str | pl.Expr] = []
+    for segment in records.layout.segments:
+        body = _joined([f"<{segment.name}>", *_parts(records, segment.name), f"</{segment.name}>"])
         out.append(pl.when(pl.col(f"has_{segment.name}")).then(body).otherwise(pl.lit("")))
     return out
 
 
-def _parts(layout: RecordLayout, segment: str) -> list[pl.Expr]:
-    """One text expression a field, runs of fixed tags merged."""
-    out: list[pl.Expr] = []
+def _parts(records: RecordSet, segment: str) -> list[str | pl.Expr]:
+    """The text of each field: fixed tags and its column, or an expression where some record has no value."""
+    layout = records.layout
+    out: list[str | pl.Expr] = []
     groups = {g.path: g for g in layout.groups}
     for f in layout.fields:
         if f.type == "group" and f.segment == segment:
             out.append(pl.col(f"_group_{segment}/{f.name}" if segment else f"_group_{f.name}"))
         elif not f.is_container and (f.segment == segment or (not layout.segments and "[]" in f.segment and not groups)):
-            out.append(_element(f))
+            out.extend(_element(records, f))
     return out
 
 
-def _element(f: LayoutField) -> pl.Expr:
+def _element(records: RecordSet, f: LayoutField) -> list[str | pl.Expr]:
+    states = records.state[f.column]
+    if states.min() == VALUE and states.max() == VALUE and records.text[f.column].null_count() == 0:
+        return [f"<{f.name}>", pl.col(f.column), f"</{f.name}>"]
     state = pl.col(f"{f.column}__s")
     empty = pl.when(state == NIL).then(pl.lit(f'<{f.name} xsi:nil="true"/>')).when(state == ABSENT).then(pl.lit("")).otherwise(pl.lit(f"<{f.name}></{f.name}>"))
+    filled = pl.concat_str([pl.lit(f"<{f.name}>"), pl.col(f.column), pl.lit(f"</{f.name}>")])
     if f.required == "M" and not f.present and not f.segment:
-        return pl.when(state == VALUE).then(pl.concat_str([pl.lit(f"<{f.name}>"), pl.col(f.column), pl.lit(f"</{f.name}>")])).otherwise(empty)
-    return pl.concat_str([pl.lit(f"<{f.name}>"), pl.col(f.column), pl.lit(f"</{f.name}>")]).fill_null(empty)
+        return [pl.when(state == VALUE).then(filled).otherwise(empty)]
+    return [filled.fill_null(empty)]

@@ -66,7 +66,7 @@ def work_out_pairs(portfolio: Portfolio, pairs: pl.DataFrame, known_at: date | N
     frame = _assemble(state)
     if history_months:
         frame = frame.join(
-            payment_history(q, state.allocation, frame, history_months, lambda p: _Worked.of(replace(q, pairs=p)).days()),
+            payment_history(q, state.allocation, frame, history_months, lambda p: _Worked.of(replace(q, pairs=p))),
             on="pair",
             how="left",
             maintain_order="left",
