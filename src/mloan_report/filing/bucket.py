@@ -70,6 +70,11 @@ class BucketFiled:
         """Whether an error of this bucket forbids the filing (without quarantine)."""
         return has_errors(self.earlier) or has_errors(self.findings)
 
+    def moved(self, folder: Path) -> BucketFiled:
+        """The same with its files in *folder*: for results that come from another machine."""
+        parts = {n: replace(p, text=folder / p.text.name, aside=folder / p.aside.name) for n, p in self.parts.items()}
+        return replace(self, parts=parts, out_of_scope=folder / self.out_of_scope.name)
+
 
 @dataclass(frozen=True)
 class FileBucket:

@@ -25,7 +25,7 @@ from mloan_report.model.finding import Finding, Rule, has_errors
 from mloan_report.packs import Pack, packs
 from mloan_report.portfolio import Portfolio, UnusableInput
 from mloan_report.portfolio.buckets import Source
-from mloan_report.portfolio.workers import shared_out
+from mloan_report.portfolio.workers import over_buckets, shared_out
 
 NOTHING = Rule(
     "FIL-004",
@@ -178,7 +178,7 @@ class _Build:
         r = self.request
         pack = r.pack.id if packs().get(r.pack.id) is r.pack else r.pack
         work = FileBucket(self.source, pack, r.as_of, r.known_at, r.settings, r.made_at, self.quarantine, self.parts)
-        return dict(zip(asks, shared_out(work, list(asks.items()), self.jobs, lambda a: f"bucket {a[0]}"), strict=True))
+        return dict(zip(asks, over_buckets(self.source, work, list(asks.items()), self.jobs), strict=True))
 
     def _settle_quarantine(self, filed: dict[int, BucketFiled]) -> dict[int, BucketFiled]:
         """Files again the buckets whose guests are at fault or held where they have their home, until none changes."""

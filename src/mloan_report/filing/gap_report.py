@@ -23,7 +23,7 @@ from mloan_report.packs import Pack
 from mloan_report.packs.views import ENTITIES
 from mloan_report.portfolio.buckets import Source
 from mloan_report.portfolio.sql import RefusedExpression, compile_sql
-from mloan_report.portfolio.workers import shared_out
+from mloan_report.portfolio.workers import over_buckets
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ def gaps(pack: Pack | str, portfolio: Source, as_of: date | None = None, setting
     chosen = request.pack
     whole = _Counts()
     seen: set[tuple[str, str]] = set()
-    for counts, shared in shared_out(_CountBucket(request, portfolio), range(portfolio.count), jobs, lambda n: f"bucket {n}"):
+    for counts, shared in over_buckets(portfolio, _CountBucket(request, portfolio), range(portfolio.count), jobs):
         whole.add(counts)
         for (record, entity), one in shared.items():
             if (record, entity) not in seen:

@@ -12,7 +12,7 @@ from mloan_report.filing.building import request_for
 from mloan_report.filing.making import FilingRequest, prepare
 from mloan_report.packs import Pack
 from mloan_report.portfolio.buckets import Source
-from mloan_report.portfolio.workers import shared_out
+from mloan_report.portfolio.workers import over_buckets
 
 
 def scope(
@@ -20,7 +20,7 @@ def scope(
 ) -> pl.DataFrame:
     """loan_id, borrower_id, in_scope, reason, source: one row for every loan given."""
     request = request_for(pack, portfolio, as_of, known_at=known_at, settings=settings, need_settings=False)
-    parts = shared_out(_ScopeBucket(request, portfolio), range(portfolio.count), jobs, lambda n: f"bucket {n}")
+    parts = over_buckets(portfolio, _ScopeBucket(request, portfolio), range(portfolio.count), jobs)
     return pl.concat(list(parts)).sort("loan_id")
 
 

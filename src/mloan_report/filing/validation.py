@@ -11,7 +11,7 @@ from mloan_report.model.finding import Severity
 from mloan_report.packs import packs
 from mloan_report.portfolio import Portfolio
 from mloan_report.portfolio.buckets import Source
-from mloan_report.portfolio.workers import shared_out
+from mloan_report.portfolio.workers import over_buckets
 from mloan_report.position import Positions, work_out
 
 
@@ -34,7 +34,7 @@ def validate(
         return validate_bucket(book.bucket(0), day, known_at, select=select, ignore=ignore, severities=severities, positions=positions)
     work = _ValidateBucket(book, day, known_at, tuple(select), tuple(ignore), severities)
     out = Checked([], {})
-    for checked in shared_out(work, range(book.count), jobs, lambda n: f"bucket {n}"):
+    for checked in over_buckets(book, work, range(book.count), jobs):
         out.findings += checked.findings
         out.not_run |= checked.not_run
         for column, (rows, given) in checked.counts.items():
@@ -45,7 +45,7 @@ def validate(
 
 @dataclass(frozen=True)
 class _ValidateBucket:
-    book: Source
+    source: Source
     day: date
     known_at: date | None
     select: tuple[str, ...]
@@ -53,7 +53,7 @@ class _ValidateBucket:
     severities: Mapping[str, Severity] | None
 
     def __call__(self, number: int) -> Checked:
-        bucket = self.book.bucket(number)
+        bucket = self.source.bucket(number)
         return validate_bucket(bucket, self.day, self.known_at, select=self.select, ignore=self.ignore, severities=self.severities)
 
 

@@ -15,7 +15,7 @@ from mloan_report.measures.provision import ProvisionTable
 from mloan_report.measures.ratio import RatioSums, RatioValue, ratio_sums, ratios_of_sums
 from mloan_report.measures.regime import Regime
 from mloan_report.portfolio.buckets import Source
-from mloan_report.portfolio.workers import shared_out
+from mloan_report.portfolio.workers import over_buckets
 from mloan_report.position import work_out
 from mloan_report.position.loan_view import loan_view
 
@@ -57,7 +57,7 @@ def classify_book(
 ) -> Iterator[pl.DataFrame]:
     """The classified loans (columns of :class:`Classified`), a frame a bucket, in the order borrower_id, loan_id."""
     work = _ClassifyBucket(source, as_of, known_at, regime, provisions)
-    return shared_out(work, range(source.count), jobs, lambda n: f"bucket {n}")
+    return over_buckets(source, work, range(source.count), jobs)
 
 
 def counts_by_category(regime: Regime, frames: Sequence[pl.DataFrame]) -> dict[str, int]:
@@ -83,7 +83,7 @@ def ratios_of_book(
     """All ratios of one date, worked out bucket by bucket. KeyError for a *by* that is no column of the loan view."""
     work = _RatioBucket(source, as_of, known_at, regime, provisions, togetherness(source), tuple(by), tuple(only) if only is not None else None)
     whole: RatioSums | None = None
-    for sums in shared_out(work, range(source.count), jobs, lambda n: f"bucket {n}"):
+    for sums in over_buckets(source, work, range(source.count), jobs):
         whole = sums if whole is None else whole.added(sums)
     assert whole is not None
     return ratios_of_sums(whole, source.bucket(0), as_of, regime, by, only)

@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import date
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import polars as pl
 
@@ -94,16 +94,8 @@ class Buckets:
             shared |= named
         self._check_range(number, raw, guests)
         settled = {name: frozenset(columns) for name, columns in self.index["typed"].items()}
-        book = build_portfolio(self.institution, raw, files=self.index["files"], digests=self.digests, settled=settled)
-        findings = tuple(f for f in book.findings if (f.row not in guests.get(f.table or "", ()) if f.row is not None else number == 0))
-        return replace(
-            book,
-            findings=findings,
-            guest_rows={name: rows for name, rows in guests.items() if rows},
-            shared=frozenset(shared),
-            currencies=tuple(self.index["currencies"]),
-            paid_days=self._paid_days,
-        )
+        currencies = tuple(self.index["currencies"])
+        return assemble(self.institution, raw, guests, frozenset(shared), number, self.index["files"], self.digests, settled, currencies, self._paid_days)
 
     @cached_property
     def _paid_days(self) -> tuple[date, ...]:
@@ -188,11 +180,31 @@ class Buckets:
                 raise UnusableInput(f"{path} holds borrower {stray}, who belongs to another bucket (this one is {first} to {last}): nobody may stand in two")
 
 
+def assemble(
+    institution: Institution,
+    raw: Mapping[str, pl.DataFrame],
+    guests: Mapping[str, frozenset[int]],
+    shared: frozenset[str],
+    number: int,
+    files: Mapping[str, str],
+    digests: Mapping[str, str],
+    settled: Mapping[str, frozenset[str]],
+    currencies: tuple[str, ...],
+    paid_days: tuple[date, ...],
+) -> Portfolio:
+    """Bucket *number* from its rows, those of *guests* (by table) among them; what is said of a whole table is said in bucket 0."""
+    book = build_portfolio(institution, raw, files=files, digests=digests, settled=settled)
+    findings = tuple(f for f in book.findings if (f.row not in guests.get(f.table or "", ()) if f.row is not None else number == 0))
+    here = {name: rows for name, rows in guests.items() if rows}
+    return replace(book, findings=findings, guest_rows=here, shared=shared, currencies=currencies, paid_days=paid_days)
+
+
 def columns_of(source: Source, table: str, columns: tuple[str, ...]) -> pl.DataFrame:
     """These columns of a table over the whole book, nothing else of it read; each row once."""
-    if not isinstance(source, Buckets):
-        return pl.concat([source.bucket(n).table(table).select(columns) for n in range(source.count)])
-    return source.columns(table, columns)
+    narrow = getattr(source, "columns", None)
+    if narrow is not None:
+        return cast(pl.DataFrame, narrow(table, columns))
+    return pl.concat([source.bucket(n).table(table).select(columns) for n in range(source.count)])
 
 
 def whole(source: Source) -> Portfolio:

@@ -22,7 +22,7 @@ import polars as pl
 
 from mloan_report.model import Institution, fields_of, table_models
 from mloan_report.portfolio.reading import SUFFIXES, UnusableInput, currency_maps, currency_of_row, file_digest, read_institution
-from mloan_report.portfolio.routing import BUCKET, OWN_KEYS, Routes, owner_kind, work_out_routes
+from mloan_report.portfolio.routing import BUCKET, Routes, owner_kind, routes_of_adjustments, work_out_routes
 from mloan_report.portfolio.typing import ROW, TableTyper, blank_to_null
 
 BUCKETS_JSON = "buckets.json"
@@ -152,7 +152,7 @@ class _Partition:
             self.rows[name] = [whole.height]
             return
         writer = _BucketWriter(self.work / name, routes.count)
-        way = self._adjusted_rows(routes) if kind == "_target" else routes.of(kind)
+        way = self._corrections(routes) if kind == "_target" else routes.of(kind)
         shared = routes.shared(kind) if kind in ("party_id", "collateral_id") else pl.Series([], dtype=pl.String)
         spread = way.join(pl.DataFrame({kind: shared}), on=kind, how="anti") if shared.len() else way
         several = (
@@ -183,34 +183,9 @@ class _Partition:
         _, typed = self._typer(name, window, maps)
         return window.with_columns([typed[c] for c in window.columns if c in clean])
 
-    def _adjusted_rows(self, routes: Routes) -> pl.DataFrame:
-        """_target (the adjustment's row), _bucket, home: with the row it corrects; one of a table of the institution goes everywhere."""
-        out: list[tuple[str, int, bool]] = []
-        rows = self.tables["adjustments"].collect()
-        for row in rows.iter_rows(named=True):
-            model = table_models().get(str(row.get("table")))
-            parts = str(row.get("key")).split("|")
-            places: list[tuple[int, bool]] = [(0, True)]
-            if model is not None and model.TABLE in self.tables and len(parts) == len(model.KEY):
-                kind = owner_kind(fields_of(model), model.KEY)
-                if kind is None:
-                    places += [(k, False) for k in range(1, routes.count)]
-                else:
-                    columns = tuple(dict.fromkeys((*model.KEY, kind)))
-                    hits = self._keys(model.TABLE, columns)
-                    hits = hits.filter(pl.all_horizontal([pl.col(k) == part for k, part in zip(model.KEY, parts, strict=True)]))
-                    found = (
-                        hits.select(kind)
-                        .join(routes.of(kind), on=kind, how="inner")
-                        .select(BUCKET, "home")
-                        .unique()
-                        .sort("home", BUCKET, descending=[True, False])
-                    )
-                    if found.height:
-                        first = found[BUCKET][0]
-                        places = [(b, b == first) for b in found[BUCKET].unique().to_list()]
-            out += [(str(row[ROW]), b, home) for b, home in places]
-        return pl.DataFrame(out, schema={"_target": pl.String, BUCKET: pl.UInt32, "home": pl.Boolean}, orient="row")
+    def _corrections(self, routes: Routes) -> pl.DataFrame:
+        rows = self._keys("adjustments", (ROW, "table", "key"))
+        return routes_of_adjustments(rows, self._keys, frozenset(self.tables), routes)
 
     def _write_index(self, routes: Routes, digests: Mapping[str, str]) -> None:
         ranges = {r[BUCKET]: r for r in routes.ranges.iter_rows(named=True)}
@@ -312,6 +287,3 @@ def _require_utf8(path: Path) -> None:
             at += len(block)
         if at == 0:
             raise UnusableInput(f"{path} is empty, without even a header row")
-
-
-__all__ = ["BUCKETS_JSON", "OWN_KEYS", "bucket_name", "partition_portfolio", "schema_digest"]

@@ -113,11 +113,18 @@ def build_portfolio(
 def read_institution(path: Path) -> Institution:
     """The institution in its TOML file; :class:`UnusableInput` where it is not there or breaks the contract."""
     try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
-        return Institution.model_validate(data)
+        return parse_institution(path.read_text(encoding="utf-8"), str(path))
     except FileNotFoundError:
         raise UnusableInput(f"{path} is not there: it says who files, in which country and currency") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
+        raise UnusableInput(f"{path} cannot be read: {error}") from None
+
+
+def parse_institution(text: str, path: str) -> Institution:
+    """The institution from the text of its TOML file; *path* is named where it breaks the contract."""
+    try:
+        return Institution.model_validate(tomllib.loads(text))
+    except tomllib.TOMLDecodeError as error:
         raise UnusableInput(f"{path} cannot be read: {error}") from None
     except ValidationError as error:
         first = error.errors()[0]

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from mloan_report.model import fields_of, table_models
+
 BUCKET = "_bucket"
 OWN_KEYS = {
     "loans": "loan_id",
@@ -81,6 +83,30 @@ class Routes:
 def work_out_routes(keys: Keys, count: int) -> Routes:
     """The routes of a book into *count* buckets (fewer where there are fewer borrowers), from its key columns."""
     return _Routing(keys, count).routes()
+
+
+def routes_of_adjustments(rows: pl.DataFrame, keys: Keys, tables: frozenset[str], routes: Routes) -> pl.DataFrame:
+    """_target (the row of an adjustment, as text), _bucket, home: adjustments go with the row that they correct; one of a table of
+    the institution goes everywhere. *rows* are the adjustments' _row, table and key as text.
+    """
+    out: list[tuple[str, int, bool]] = []
+    for row, table, key in rows.select("_row", "table", "key").rows():
+        model = table_models().get(str(table))
+        parts = str(key).split("|")
+        places: list[tuple[int, bool]] = [(0, True)]
+        if model is not None and model.TABLE in tables and len(parts) == len(model.KEY):
+            kind = owner_kind(fields_of(model), model.KEY)
+            if kind is None:
+                places += [(k, False) for k in range(1, routes.count)]
+            else:
+                hits = keys(model.TABLE, tuple(dict.fromkeys((*model.KEY, kind))))
+                hits = hits.filter(pl.all_horizontal([pl.col(k) == part for k, part in zip(model.KEY, parts, strict=True)]))
+                found = hits.select(kind).join(routes.of(kind), on=kind, how="inner").sort("home", BUCKET, descending=[True, False])
+                if found.height:
+                    first = found[BUCKET][0]
+                    places = [(b, b == first) for b in found[BUCKET].unique().to_list()]
+        out += [(str(row), b, home) for b, home in places]
+    return pl.DataFrame(out, schema={"_target": pl.String, BUCKET: pl.UInt32, "home": pl.Boolean}, orient="row")
 
 
 class _Routing:

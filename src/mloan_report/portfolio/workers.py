@@ -43,6 +43,17 @@ def shared_out(work: Callable[[T], R], arguments: Sequence[T], jobs: int | None,
             w.stop()
 
 
+def over_buckets(source: Any, work: Callable[[T], R], arguments: Sequence[T], jobs: int | None) -> Iterator[R]:
+    """``work`` of each argument (a bucket's number, or a tuple that begins with it), in order: where the book itself can share work
+    out (Spark), there; else by processes of this machine.
+    """
+    mapped = getattr(source, "map_buckets", None)
+    if mapped is not None:
+        yield from mapped(work, arguments)
+        return
+    yield from shared_out(work, arguments, jobs, lambda a: f"bucket {a if isinstance(a, int) else a[0]}")  # type: ignore[index]
+
+
 def _results(workers: list[_Worker], arguments: Sequence[T], name: Callable[[T], str]) -> Iterator[Any]:
     done: dict[int, Any] = {}
     handed = given = 0

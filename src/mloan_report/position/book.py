@@ -9,7 +9,7 @@ from datetime import date
 import polars as pl
 
 from mloan_report.portfolio.buckets import Source
-from mloan_report.portfolio.workers import shared_out
+from mloan_report.portfolio.workers import over_buckets
 from mloan_report.position.position import work_out
 
 
@@ -35,4 +35,4 @@ class PositionBucket:
 
 def positions_of_book(source: Source, as_of: date, known_at: date | None = None, *, jobs: int | None = 1) -> Iterator[tuple[pl.DataFrame, pl.DataFrame]]:
     """Positions and overdue instalments, a pair of frames a bucket, in the order borrower_id, loan_id."""
-    return shared_out(PositionBucket(source, as_of, known_at), range(source.count), jobs, lambda n: f"bucket {n}")
+    return over_buckets(source, PositionBucket(source, as_of, known_at), range(source.count), jobs)

@@ -34,7 +34,9 @@ def payment_history(q: Question, done: Allocation, frame: pl.DataFrame, months: 
 class Worked(Protocol):
     """One pass of the position engine: what was allocated, and the days past due of each pair."""
 
-    allocation: Allocation
+    @property
+    def allocation(self) -> Allocation:
+        """What was allocated to the items of each pair."""
 
     def days(self) -> pl.DataFrame:
         """pair, days_past_due."""
