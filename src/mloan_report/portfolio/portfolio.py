@@ -50,9 +50,12 @@ class Portfolio:
 
     @cached_property
     def guest_loans(self) -> frozenset[str]:
-        """Loans whose home is another bucket."""
+        """Loans whose home is another bucket: of an id that stands twice, the first row says which."""
         rows = self.guest_rows.get("loans", frozenset())
-        return frozenset(self.table("loans").filter(pl.col("_row").is_in(list(rows)))["loan_id"].drop_nulls().to_list()) if rows else frozenset()
+        if not rows:
+            return frozenset()
+        first = self.table("loans").unique("loan_id", keep="first", maintain_order=True)
+        return frozenset(first.filter(pl.col("_row").is_in(list(rows)))["loan_id"].drop_nulls().to_list())
 
     def days_paid(self) -> pl.Series:
         """The days on which anything was paid, in the whole book."""

@@ -9,8 +9,10 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import threading
 import traceback
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from multiprocessing.connection import Connection, wait
 from typing import Any, TypeVar
 
@@ -76,20 +78,33 @@ def _results(workers: list[_Worker], arguments: Sequence[T], name: Callable[[T],
                 done[number] = w.result(name(arguments[number]))
 
 
+@contextmanager
+def _inherited(threads: int) -> Iterator[None]:
+    """What a child takes over when it starts: its share of threads (read once, when it imports polars), and that an interrupt is
+    the parent's business.
+    """
+    before = os.environ.get("POLARS_MAX_THREADS")
+    os.environ["POLARS_MAX_THREADS"] = str(threads)
+    main = threading.current_thread() is threading.main_thread()
+    handler = signal.signal(signal.SIGINT, signal.SIG_IGN) if main else None
+    try:
+        yield
+    finally:
+        if main:
+            signal.signal(signal.SIGINT, handler)
+        if before is None:
+            del os.environ["POLARS_MAX_THREADS"]
+        else:
+            os.environ["POLARS_MAX_THREADS"] = before
+
+
 class _Worker:
     def __init__(self, work: Callable[[Any], Any], threads: int) -> None:
         context = multiprocessing.get_context("spawn")
         self.connection, theirs = context.Pipe()
         self.process = context.Process(target=_serve, args=(theirs, work), daemon=True)
-        before = os.environ.get("POLARS_MAX_THREADS")
-        os.environ["POLARS_MAX_THREADS"] = str(threads)  # read once, when the child imports polars
-        try:
+        with _inherited(threads):
             self.process.start()
-        finally:
-            if before is None:
-                del os.environ["POLARS_MAX_THREADS"]
-            else:
-                os.environ["POLARS_MAX_THREADS"] = before
         theirs.close()
         self.at: int | None = None
 
@@ -120,7 +135,7 @@ class _Worker:
 
 
 def _serve(connection: Connection, work: Callable[[Any], Any]) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends its workers
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     while True:
         try:
             argument = connection.recv()

@@ -1,0 +1,154 @@
+"""A book laid out in buckets: what stands where, and what is said when it is broken."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from mloan_report.cli.main import main
+from mloan_report.filing import build
+from mloan_report.portfolio import UnusableInput, read_portfolio
+from mloan_report.portfolio.buckets import Buckets, open_book
+from mloan_report.portfolio.partition import partition_portfolio
+from mloan_report.testing.sample import make_sample
+
+DAY = date(2026, 10, 31)
+
+
+@pytest.fixture(scope="module")
+def book(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_sample(90, "SV", 2, tmp_path_factory.mktemp("whole") / "book")
+
+
+@pytest.fixture
+def laid(book: Path, tmp_path: Path) -> Path:
+    return partition_portfolio(book, tmp_path / "laid", 3)
+
+
+def test_buckets_are_ranges_of_borrowers_with_equal_counts(laid: Path) -> None:
+    index = json.loads((laid / "buckets.json").read_text(encoding="utf-8"))
+    parts = [pl.read_parquet(laid / "borrowers" / f"bucket={n:05d}" / "part.parquet", hive_partitioning=False)["borrower_id"] for n in range(3)]
+    ids = [p.sort().to_list() for p in parts]
+    assert [(r["first"], r["last"]) for r in index["ranges"]] == [(p[0], p[-1]) for p in ids]
+    flat = [b for part in ids for b in part]
+    assert flat == sorted(flat)
+    assert max(map(len, ids)) - min(map(len, ids)) <= 1
+    assert index["rows"]["borrowers"] == [len(p) for p in ids]
+
+
+def test_every_row_has_one_home_and_keeps_its_source_row(book: Path, laid: Path) -> None:
+    buckets = Buckets(laid)
+    for name in ("loans", "repayments", "parties", "identifiers", "collateral", "adjustments", "branches"):
+        rows: list[int] = []
+        for n in range(buckets.count):
+            part = buckets.bucket(n)
+            guests = part.guest_rows.get(name, frozenset())
+            rows += [r for r in part.table(name)["_row"].to_list() if r not in guests]
+        assert sorted(rows) == read_portfolio(book).table(name)["_row"].to_list()
+
+
+def test_a_column_without_a_flaw_is_stored_typed_and_one_with_a_flaw_as_it_was(book: Path, tmp_path: Path) -> None:
+    flawed = tmp_path / "flawed"
+    flawed.mkdir()
+    for path in book.iterdir():
+        (flawed / path.name).write_bytes(path.read_bytes())
+    loans = pl.read_csv(flawed / "loans.csv", infer_schema=False)
+    loans.with_columns(principal=pl.when(pl.int_range(pl.len()) == 40).then(pl.lit("1,000")).otherwise("principal")).write_csv(flawed / "loans.csv")
+    index = json.loads((partition_portfolio(flawed, tmp_path / "laid", 3) / "buckets.json").read_text(encoding="utf-8"))
+    assert index["schemas"]["loans"]["principal"] == "String"
+    assert index["schemas"]["loans"]["disbursed_on"] == "Date"
+    assert index["schemas"]["repayments"]["amount"] == "Int64"
+    found = [f for n in range(3) for f in Buckets(tmp_path / "laid").bucket(n).findings if f.severity == "error"]
+    assert [(f.code, f.row, f.value) for f in found] == [("TAB-003", 42, "1,000")]
+
+
+def test_more_buckets_than_borrowers_is_a_bucket_for_each(tmp_path: Path) -> None:
+    folder = make_sample(3, "SV", 2, tmp_path / "book")
+    assert Buckets(partition_portfolio(folder, tmp_path / "laid", 99)).count == 3
+
+
+def _remove(path: Path) -> None:
+    path.unlink()
+
+
+def _garble(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:100])
+
+
+def _other_columns(path: Path) -> None:
+    pl.read_parquet(path, hive_partitioning=False).rename({"principal": "amount"}).write_parquet(path)
+
+
+def _other_type(path: Path) -> None:
+    pl.read_parquet(path, hive_partitioning=False).with_columns(pl.col("principal").cast(pl.String)).write_parquet(path)
+
+
+def _fewer_rows(path: Path) -> None:
+    pl.read_parquet(path, hive_partitioning=False).head(3).write_parquet(path)
+
+
+def _stray(path: Path) -> None:
+    frame = pl.read_parquet(path, hive_partitioning=False)
+    frame.with_columns(borrower_id=pl.when(pl.int_range(pl.len()) == 0).then(pl.lit("B000001")).otherwise("borrower_id")).write_parquet(path)
+
+
+@pytest.mark.parametrize(
+    ("harm", "said"),
+    [
+        (_remove, "is not there"),
+        (_garble, "cannot be read"),
+        (_other_columns, "principal is missing"),
+        (_other_type, "principal is String, not Int64"),
+        (_fewer_rows, "has 3 rows"),
+        (_stray, "holds borrower B000001, who belongs to another bucket"),
+    ],
+)
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_broken_bucket_is_one_error_that_names_the_file_and_nothing_is_filed(
+    harm: Callable[[Path], None], said: str, jobs: int, laid: Path, tmp_path: Path
+) -> None:
+    broken = laid / "loans" / "bucket=00002" / "part.parquet"
+    harm(broken)
+    with pytest.raises(UnusableInput, match=said) as error:
+        build("sv_ssf_ctri", open_book(laid), DAY, tmp_path / "out", jobs=jobs)
+    assert str(broken) in str(error.value)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["laid"]
+
+
+def test_what_cannot_be_laid_out_is_said_and_leaves_nothing(book: Path, laid: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["partition", str(laid), "--buckets", "2", "--out", str(tmp_path / "again")]) == 2
+    assert main(["partition", str(book), "--buckets", "2", "--out", str(laid)]) == 2
+    (tmp_path / "odd").mkdir()
+    (tmp_path / "odd" / "institution.toml").write_bytes((book / "institution.toml").read_bytes())
+    (tmp_path / "odd" / "loans.csv").write_bytes("loan_id,borrower_id\nL1,Jos\xe9\n".encode("latin-1"))
+    assert main(["partition", str(tmp_path / "odd"), "--buckets", "2", "--out", str(tmp_path / "again")]) == 2
+    said = capsys.readouterr().err
+    assert "laid out in buckets already" in said
+    assert "not an empty folder" in said
+    assert "loans.csv is not UTF-8" in said
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["laid", "odd"]
+
+
+def test_a_changed_index_is_not_believed(laid: Path) -> None:
+    path = laid / "buckets.json"
+    path.write_text(path.read_text(encoding="utf-8").replace('"Int64"', '"String"', 1), encoding="utf-8")
+    with pytest.raises(UnusableInput, match="schema_sha256"):
+        Buckets(laid)
+    path.write_text("{", encoding="utf-8")
+    with pytest.raises(UnusableInput, match="cannot be read"):
+        Buckets(laid)
+
+
+def test_the_command_line_reads_a_book_in_buckets_like_any_other(book: Path, laid: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for command in (["validate"], ["ratios", "--as-of", "2026-10-31", "--json"], ["position", "--as-of", "2026-10-31", "--out", "-"]):
+        said = []
+        for folder in (book, laid):
+            main([command[0], str(folder), *command[1:]])
+            said.append(capsys.readouterr().out)
+        assert said[0] == said[1]
+        assert said[0]

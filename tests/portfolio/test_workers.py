@@ -1,0 +1,86 @@
+"""Workers: order kept, errors as they are, a killed one named, none left."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from mloan_report.portfolio import UnusableInput
+from mloan_report.portfolio.workers import shared_out
+from mloan_report.testing.sample import make_sample
+
+
+def square(n: int) -> int:
+    return n * n
+
+
+def pid_of(_: int) -> int:
+    return os.getpid()
+
+
+def fails_at_three(n: int) -> int:
+    if n == 3:
+        raise UnusableInput("bucket=00003/part.parquet is not there")
+    return n
+
+
+def dies_at_three(n: int) -> int:
+    if n == 3:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return n
+
+
+def test_results_come_in_order_from_several_processes() -> None:
+    assert list(shared_out(square, range(20), 2)) == [n * n for n in range(20)]
+    assert len(set(shared_out(pid_of, range(8), 2)) - {os.getpid()}) == 2
+
+
+def test_one_job_works_here() -> None:
+    assert set(shared_out(pid_of, range(3), 1)) == {os.getpid()}
+
+
+def test_an_error_of_a_worker_comes_back_as_it_is() -> None:
+    with pytest.raises(UnusableInput, match=r"bucket=00003/part\.parquet is not there") as error:
+        list(shared_out(fails_at_three, range(6), 2))
+    assert "fails_at_three" in "".join(error.value.__notes__)
+
+
+def test_a_killed_worker_is_named_with_what_it_was_at() -> None:
+    with pytest.raises(UnusableInput, match=r"worker at bucket 3 was killed \(exit code -9\)"):
+        list(shared_out(dies_at_three, range(6), 2, lambda n: f"bucket {n}"))
+
+
+def test_an_interrupted_build_leaves_no_file_and_no_process(tmp_path: Path) -> None:
+    make_sample(300, "SV", 1, tmp_path / "book")
+    run = [sys.executable, "-m", "mloan_report"]
+    subprocess.run([*run, "partition", str(tmp_path / "book"), "--buckets", "12", "--out", str(tmp_path / "laid")], check=True, stdout=subprocess.DEVNULL)
+    command = [*run, "build", "sv_ssf_ctri", str(tmp_path / "laid"), "--as-of", "2026-10-31", "--out", str(tmp_path / "out"), "--jobs", "2"]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True)
+    for _ in range(600):  # until the work has begun
+        if any(tmp_path.glob(".out.*/parts/*.part")) or process.poll() is not None:
+            break
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGINT)
+    _, error = process.communicate(timeout=60)
+    assert process.returncode == 130, error
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["book", "laid"]
+    for _ in range(500):  # the interpreter's own resource tracker ends a moment after its parent
+        if not _lives(process.pid):
+            break
+        time.sleep(0.02)
+    assert not _lives(process.pid)
+    assert b"Traceback" not in error
+
+
+def _lives(group: int) -> bool:
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
