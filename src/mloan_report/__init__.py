@@ -21,6 +21,8 @@ _PUBLIC = {
     "classify": "mloan_report.measures",
     "gaps": "mloan_report.filing",
     "installed_packs": "mloan_report.packs",
+    "open_book": "mloan_report.portfolio.buckets",
+    "partition_portfolio": "mloan_report.portfolio.partition",
     "portfolio_from_frames": "mloan_report.portfolio",
     "ratios": "mloan_report.measures",
     "read_portfolio": "mloan_report.portfolio",
@@ -49,6 +51,8 @@ if TYPE_CHECKING:
     from mloan_report.portfolio import portfolio_from_frames as portfolio_from_frames
     from mloan_report.portfolio import read_portfolio as read_portfolio
     from mloan_report.portfolio import write_portfolio as write_portfolio
+    from mloan_report.portfolio.buckets import open_book as open_book
+    from mloan_report.portfolio.partition import partition_portfolio as partition_portfolio
     from mloan_report.position import work_out as work_out
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from mloan_report.filing import build, building, joining, slices
+from mloan_report.filing import build, building, check_files, foreign, joining, slices
 from mloan_report.filing.building import BuildResult
 from mloan_report.portfolio import Portfolio, read_portfolio
 from mloan_report.testing.sample import make_sample
@@ -118,3 +118,26 @@ def test_lines_are_proved_too(harm: Callable[[bytes], bytes], books: dict[str, P
     result = harmed("cn_pbc_credit", books["cn_pbc_credit"], tmp_path / "out", monkeypatch, "2100", harm)
     assert result.refused
     assert [f for f in result.findings if f.severity == "error"]
+
+
+@pytest.mark.parametrize("pack", PACKS)
+def test_a_file_checked_in_slices_is_judged_as_it_is_whole(pack: str, books: dict[str, Portfolio], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = build(pack, books[pack], DAY, tmp_path / "out", made_at=MADE, jobs=1).folder
+    assert folder is not None
+    harms: list[Callable[[bytes], bytes]] = [
+        lambda b: b,
+        lambda b: b.replace(b"</referencia>", b"<extra>1</extra></referencia>", 3).replace(b"<AcctCode>Z", b"<AcctCode>Y", 2),
+        lambda b: b.replace(b"<saldo_referencia>2", b"<saldo_referencia>x2", 3).replace(b"<RptDate>2026", b"<RptDate>20x6", 2),
+        lambda b: b[:-300],
+        lambda b: b.replace(b"</referencia>\n", b"</referencia>\n<!-- a comment -->\n", 2),
+    ]
+    for harm in harms:
+        for path in folder.iterdir():
+            if path.suffix in (".xml", ".txt"):
+                path.write_bytes(harm(path.read_bytes()))
+        whole = check_files([folder])
+        monkeypatch.setattr(foreign, "SLICE", 20_000)
+        sliced = check_files([folder], jobs=2)
+        monkeypatch.undo()
+        assert [(f.code, f.message, f.file, f.row, f.key) for f in sliced.findings] == [(f.code, f.message, f.file, f.row, f.key) for f in whole.findings]
+        assert sliced.records == whole.records

@@ -28,7 +28,7 @@ class CheckResult:
     rule_run: RuleRun = field(default_factory=RuleRun)
 
 
-def check_files(paths: Sequence[str | Path], pack_id: str | None = None, as_of: date | None = None) -> CheckResult:
+def check_files(paths: Sequence[str | Path], pack_id: str | None = None, as_of: date | None = None, *, jobs: int | None = 1) -> CheckResult:
     """Checks files (or the files of a folder) together by their pack's structure, schema, layout and rules.
 
     A manifest beside them tells date and settings; without one, rules that need the date are listed as not run. Raises
@@ -40,7 +40,7 @@ def check_files(paths: Sequence[str | Path], pack_id: str | None = None, as_of: 
     known = _known(chosen, files, as_of)
     given = {record for _, record in named if record}
     missing = {} if _is_whole(chosen, files) else {r.name: "the file was not given" for r in chosen.records() if r.name not in given}
-    verdict = judge(chosen, named, known, missing)
+    verdict = judge(chosen, named, known, missing, jobs)
     return CheckResult(chosen.id, [p.name for p in files], verdict.findings, {name: r.height for name, r in verdict.records.items()}, verdict.rule_run)
 
 

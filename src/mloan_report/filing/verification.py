@@ -1,7 +1,4 @@
-"""A written filing, proved: each file is read back once and judged as if somebody else had made it.
-
-Schema, structure, rules, and the same records as were made: what differs is our defect and fails the build.
-"""
+"""Finished files judged, whoever made them: schema, structure, layout and rules."""
 
 from __future__ import annotations
 
@@ -12,7 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mloan_report.filing.envelope import ReadFile, joined, read_file
+from mloan_report.filing.envelope import ReadFile, joined
+from mloan_report.filing.foreign import read_foreign
 from mloan_report.filing.making import check_records
 from mloan_report.layout import RecordSet, RuleRun
 from mloan_report.model.finding import Finding, Rule
@@ -39,12 +37,14 @@ class Verdict:
     rule_run: RuleRun = field(default_factory=RuleRun)
 
 
-def judge(pack: Pack, files: Sequence[tuple[Path, str | None]], known: Mapping[str, Any], missing: Mapping[str, str]) -> Verdict:
-    """Reads *files* (path, record kind) and judges them together by structure, schema, layout and rules."""
+def judge(pack: Pack, files: Sequence[tuple[Path, str | None]], known: Mapping[str, Any], missing: Mapping[str, str], jobs: int | None = 1) -> Verdict:
+    """Reads *files* (path, record kind), large ones by up to *jobs* processes, and judges them together by structure, schema, layout
+    and rules.
+    """
     out = Verdict()
     parts: dict[str, list[RecordSet]] = {}
     for path, record in files:
-        read = read_file(pack, path, record)
+        read = read_foreign(pack, path, record, jobs)
         out.files.append(read)
         out.findings.extend(structure_findings(pack, read))
         out.findings.extend(own_checks(pack, read))

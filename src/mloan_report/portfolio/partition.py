@@ -26,7 +26,7 @@ from mloan_report.portfolio.routing import BUCKET, Routes, owner_kind, routes_of
 from mloan_report.portfolio.typing import ROW, TableTyper, blank_to_null
 
 BUCKETS_JSON = "buckets.json"
-WINDOW = 1_000_000
+WINDOW = 300_000
 """Rows of a table held at a time."""
 LATEST = (("loans", "disbursed_on"), ("repayments", "paid_on"), ("loans", "status_on"), ("write_offs", "written_off_on"))
 """The dates of which the latest is the default as_of."""

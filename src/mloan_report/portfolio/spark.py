@@ -28,7 +28,7 @@ from mloan_report.portfolio.routing import BUCKET, Routes, owner_kind, routes_of
 from mloan_report.portfolio.typing import DTYPES, ROW, blank_to_null
 
 if TYPE_CHECKING:
-    import pyarrow as pa  # type: ignore[import-untyped]
+    import pyarrow as pa
     from pyspark.sql import DataFrame, SparkSession
 
 CHUNK = 32_000_000

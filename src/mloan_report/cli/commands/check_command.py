@@ -11,7 +11,20 @@ from typing import Annotated
 
 import typer
 
-from mloan_report.cli.shared import AsOfOptional, Lang, Output, Report, check_form, check_language, optional_day, pack_named, progress, show_findings, status_of
+from mloan_report.cli.shared import (
+    AsOfOptional,
+    Jobs,
+    Lang,
+    Output,
+    Report,
+    check_form,
+    check_language,
+    optional_day,
+    pack_named,
+    progress,
+    show_findings,
+    status_of,
+)
 
 
 def command(
@@ -21,6 +34,7 @@ def command(
     output: Output = "text",
     report: Report = None,
     lang: Lang = "en",
+    jobs: Jobs = None,
 ) -> int:
     from mloan_report.filing import check_files
 
@@ -28,7 +42,7 @@ def command(
     check_language(lang)
     name = pack_named(pack) if pack else None
     with progress("checking"):
-        result = check_files(files, name, optional_day(as_of, "--as-of"))
+        result = check_files(files, name, optional_day(as_of, "--as-of"), jobs=jobs)
     show_findings(result.findings, output, report, lang)
     print(f"{result.pack}: " + (", ".join(f"{n} {c}" for n, c in result.records.items()) or "no record could be read"), file=sys.stderr)
     for rule, count in result.rule_run.not_judged.items():
