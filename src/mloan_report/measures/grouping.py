@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import polars as pl
 
@@ -16,18 +15,28 @@ CONNECTING = ("spouse", "household", "parent", "child", "sibling", "other_family
 
 @dataclass(frozen=True)
 class Togetherness:
-    """Of every borrower or party that is not alone: the id that stands for its person, and for its connected group."""
+    """Of every borrower or party that is not alone: the id that stands for its person, and for its connected group (id, root)."""
 
-    people: Mapping[str, str] = field(default_factory=dict)
-    groups: Mapping[str, str] = field(default_factory=dict)
+    people: pl.DataFrame
+    groups: pl.DataFrame
 
     def person_of(self, borrowers: pl.Series) -> pl.Series:
         """One key a person: borrowers that share an identity number are one; without a number each borrower is one."""
-        return borrowers.replace(self.people) if self.people else borrowers
+        return _rooted(borrowers, self.people)
 
     def group_of(self, borrowers: pl.Series) -> pl.Series:
         """One key a connected group: the union of connecting relations over people."""
-        return borrowers.replace(self.groups) if self.groups else borrowers
+        return _rooted(borrowers, self.groups)
+
+
+def _rooted(ids: pl.Series, roots: pl.DataFrame) -> pl.Series:
+    found = pl.DataFrame({"id": ids}).join(roots, on="id", how="left", maintain_order="left")
+    return found.select(pl.coalesce("root", "id").alias(ids.name))[ids.name]
+
+
+def _frame(union: Union) -> pl.DataFrame:
+    roots = union.roots()
+    return pl.DataFrame({"id": list(roots), "root": list(roots.values())}, schema={"id": pl.String, "root": pl.String})
 
 
 def togetherness(source: Source) -> Togetherness:
@@ -46,4 +55,4 @@ def togetherness(source: Source) -> Togetherness:
     relations = columns_of(source, "relations", ("party_id", "related_id", "kind")).filter(pl.col("kind").is_in(CONNECTING)).drop_nulls()
     for a, b in relations.select("party_id", "related_id").rows():
         groups.join(a, b)
-    return Togetherness(people.roots(), groups.roots())
+    return Togetherness(_frame(people), _frame(groups))

@@ -8,7 +8,6 @@ component) in a fixed order, so only their sum matters. All else is replayed.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any
 
 import polars as pl
@@ -87,6 +86,21 @@ def _with_paid(items: pl.DataFrame, paid: dict[str, pl.Expr]) -> pl.DataFrame:
     return items.with_columns(**{f"{c}_paid": e for c, e in paid.items()}).with_columns(paid_off_on=pl.lit(None, pl.Date))
 
 
+def _running(column: str) -> pl.Expr:
+    """The sum of *column* so far within the segment, in a frame that is in order of segments.
+
+    One running sum over all rows less what it was where the segment begins: should it wrap around, the difference does not.
+    """
+    total = pl.col(column).cum_sum()
+    begins = (pl.col("seg") != pl.col("seg").shift(1)).fill_null(True)
+    return total - pl.when(begins).then(total - pl.col(column)).forward_fill()
+
+
+def _place(day: str) -> pl.Expr:
+    """Segment and day as one whole number, in their order."""
+    return pl.col("seg").cast(pl.Int64) * 2**24 + pl.col(day).to_physical().cast(pl.Int64) + 2**23
+
+
 def _allocate_split(items: pl.DataFrame, payments: pl.DataFrame) -> Allocation:
     """Payments that say their parts: each component's sum fills its cells oldest first."""
     if payments.height == 0:
@@ -94,10 +108,10 @@ def _allocate_split(items: pl.DataFrame, payments: pl.DataFrame) -> Allocation:
     totals = payments.group_by("seg").agg([pl.col(c).sum().alias(f"total_{c}") for c in COMPONENTS])
     items = (
         items.join(totals, on="seg", how="left", maintain_order="left")
-        .with_columns([(pl.col(c).cum_sum().over("seg") - pl.col(c)).alias(f"before_{c}") for c in COMPONENTS])
+        .with_columns([(_running(c) - pl.col(c)).alias(f"before_{c}") for c in COMPONENTS])
         .with_columns([(pl.col(f"total_{c}").fill_null(0) - pl.col(f"before_{c}")).clip(0, pl.col(c)).alias(f"{c}_paid") for c in COMPONENTS])
     )
-    cumulative = payments.with_columns([pl.col(c).cum_sum().over("seg").alias(f"cum_{c}") for c in COMPONENTS])
+    cumulative = payments.with_columns([_running(c).alias(f"cum_{c}") for c in COMPONENTS])
     paid_off = items.select("item")
     for c in INSTALMENT_COMPONENTS:
         reached = items.filter((pl.col(c) > 0) & (pl.col(f"{c}_paid") == pl.col(c))).select("item", "seg", need=pl.col(f"before_{c}") + pl.col(c))
@@ -145,11 +159,14 @@ def _is_paid() -> pl.Expr:
 
 def _due_before(items: pl.DataFrame, payments: pl.DataFrame) -> pl.DataFrame:
     """What had fallen due before the day of each payment, by component (``past_fees`` ...)."""
-    due = items.filter(pl.col("due_on").is_not_null()).select("seg", "due_on", **{f"past_{c}": pl.col(c).cum_sum().over("seg") for c in COMPONENTS})
-    keyed = payments.with_columns(_day_before=pl.col("paid_on") - timedelta(days=1)).sort("_day_before")
-    return keyed.join_asof(due.sort("due_on"), left_on="_day_before", right_on="due_on", by="seg", strategy="backward", check_sortedness=False).with_columns(
-        [pl.col(f"past_{c}").fill_null(0) for c in COMPONENTS]
-    )
+    due = items.filter(pl.col("due_on").is_not_null()).select("seg", "due_on", **{f"past_{c}": _running(c) for c in COMPONENTS})
+    # Both are in order of segment and day, so one number says both and a single pass finds the last item due before each payment.
+    due = due.select(_place("due_on").alias("_at"), pl.col("seg").alias("_seg"), *(f"past_{c}" for c in COMPONENTS))
+    keyed = payments.select("seg", (_place("paid_on") - 1).alias("_at"))
+    found = keyed.join_asof(due, on="_at", strategy="backward", check_sortedness=False)
+    same = pl.col("_seg") == pl.col("seg")
+    past = found.select([pl.when(same).then(pl.col(f"past_{c}")).fill_null(0).alias(f"past_{c}") for c in COMPONENTS])
+    return pl.concat([payments, past], how="horizontal")
 
 
 def _allocate_whole(items: pl.DataFrame, payments: pl.DataFrame, policy: Policy) -> Allocation:
@@ -162,15 +179,15 @@ def _allocate_whole(items: pl.DataFrame, payments: pl.DataFrame, policy: Policy)
         items.join(total, on="seg", how="left", maintain_order="left")
         .with_columns(all_due=pl.sum_horizontal(COMPONENTS))
         .with_columns(
-            before=pl.col("all_due").cum_sum().over("seg") - pl.col("all_due"),
-            **{f"before_{c}": pl.col(c).cum_sum().over("seg") - pl.col(c) for c in COMPONENTS},
+            before=_running("all_due") - pl.col("all_due"),
+            **{f"before_{c}": _running(c) - pl.col(c) for c in COMPONENTS},
         )
     )
     money = (pl.col("total").fill_null(0) - pl.col("before")).clip(0, pl.col("all_due"))
     items = items.with_columns(_waterfall(money, order, "{}_paid"))
     needed = pl.col("all_due") - (pl.col("penalty") if order[-1] == "penalty" else 0)
     reached = items.filter(_is_paid() & (pl.sum_horizontal(INSTALMENT_COMPONENTS) > 0)).select("item", "seg", need=pl.col("before") + needed)
-    cumulative = payments.with_columns(cum=pl.col("amount").cum_sum().over("seg")).with_columns(prior=pl.col("cum") - pl.col("amount"))
+    cumulative = payments.with_columns(cum=_running("amount")).with_columns(prior=pl.col("cum") - pl.col("amount"))
     when = reached.sort("need").join_asof(
         cumulative.select("seg", pl.col("cum").alias("need"), pl.col("paid_on").alias("paid_off_on")).sort("need"),
         on="need",
