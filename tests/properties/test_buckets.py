@@ -141,7 +141,7 @@ def _said(book: Source) -> list[object]:
 
 
 @pytest.mark.parametrize("pack", PACKS)
-@settings(max_examples=5, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(max_examples=3, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(data=st.data())
 def test_a_book_in_buckets_is_the_same_book(pack: str, data: st.DataObject) -> None:
     country = PACKS[pack]

@@ -14,7 +14,7 @@ from mloan_report.testing.sample import make_sample
 from mloan_report.testing.sample.copies import BLOCK
 
 DAY = date(2026, 10, 31)
-LOANS = 2 * BLOCK + 47
+LOANS = BLOCK + 47 * 40
 
 
 @pytest.mark.parametrize("country", ["SV", "CN"])

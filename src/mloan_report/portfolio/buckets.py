@@ -97,6 +97,17 @@ class Buckets:
         currencies = tuple(self.index["currencies"])
         return assemble(self.institution, raw, guests, frozenset(shared), number, self.index["files"], self.digests, settled, currencies, self._paid_days)
 
+    def whole(self) -> Portfolio:
+        """The book as one portfolio, in memory: for books that fit."""
+        raw: dict[str, list[pl.DataFrame]] = {}
+        for number in range(self.count):
+            for name in self.index["schemas"]:
+                frame, rows, _ = self._table(name, number)
+                raw.setdefault(name, []).append(frame.filter(~pl.col(ROW).is_in(list(rows))) if rows else frame)
+        settled = {name: frozenset(columns) for name, columns in self.index["typed"].items()}
+        frames = {name: pl.concat(parts).sort(ROW) for name, parts in raw.items()}
+        return build_portfolio(self.institution, frames, files=self.index["files"], digests=self.digests, settled=settled)
+
     @cached_property
     def _paid_days(self) -> tuple[date, ...]:
         return tuple(date.fromisoformat(d) for d in self.index["paid_days"])
@@ -205,19 +216,3 @@ def columns_of(source: Source, table: str, columns: tuple[str, ...]) -> pl.DataF
     if narrow is not None:
         return cast(pl.DataFrame, narrow(table, columns))
     return pl.concat([source.bucket(n).table(table).select(columns) for n in range(source.count)])
-
-
-def whole(source: Source) -> Portfolio:
-    """The book as one portfolio, in memory: for books that fit."""
-    if isinstance(source, Portfolio):
-        return source
-    if not isinstance(source, Buckets):
-        raise UnusableInput("only a portfolio or a book laid out on disk can be held whole")
-    raw: dict[str, list[pl.DataFrame]] = {}
-    for number in range(source.count):
-        for name in source.index["schemas"]:
-            frame, rows, _ = source._table(name, number)
-            raw.setdefault(name, []).append(frame.filter(~pl.col(ROW).is_in(list(rows))) if rows else frame)
-    settled = {name: frozenset(columns) for name, columns in source.index["typed"].items()}
-    frames = {name: pl.concat(parts).sort(ROW) for name, parts in raw.items()}
-    return build_portfolio(source.institution, frames, files=source.index["files"], digests=source.digests, settled=settled)

@@ -26,7 +26,7 @@ class UnusableInput(Exception):
 
 
 def read_portfolio(folder: str | Path) -> Portfolio:
-    """The portfolio in *folder*: institution.toml and one file a table.
+    """The portfolio in *folder*: institution.toml and one file a table, or a book in buckets put together again in memory.
 
     Values that break the contract become findings and nulls, never exceptions. Raises :class:`UnusableInput` when the
     folder or its institution.toml is not there or not usable.
@@ -34,6 +34,10 @@ def read_portfolio(folder: str | Path) -> Portfolio:
     path = Path(folder)
     if not path.is_dir():
         raise UnusableInput(f"{path} is not a folder")
+    if (path / "buckets.json").is_file():
+        from mloan_report.portfolio.buckets import Buckets
+
+        return Buckets(path).whole()
     institution = read_institution(path / "institution.toml")
     raw: dict[str, pl.DataFrame] = {}
     files: dict[str, str] = {}

@@ -265,7 +265,8 @@ def _packed(frame: DataFrame, name: str) -> DataFrame:
                     schema=pyarrow.schema([("bucket", pyarrow.int32()), ("name", pyarrow.string()), ("home", pyarrow.bool_()), ("payload", pyarrow.binary())]),
                 )
 
-    return frame.mapInArrow(pack, _TRAVEL)
+    few = frame.coalesce(frame.sparkSession.sparkContext.defaultParallelism)  # small files make many small tasks
+    return few.mapInArrow(pack, _TRAVEL)
 
 
 @dataclass(frozen=True)
