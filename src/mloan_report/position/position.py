@@ -329,14 +329,20 @@ def _schedule(s: _Worked) -> pl.DataFrame:
     future = (pl.col("due_on") > pl.col("as_of")) & (left > 0) & pl.col("ended_on").is_null()
     late_end = pl.when(left > 0).then(pl.min_horizontal("as_of", "ended_on")).otherwise(pl.col("paid_off_on").fill_null(pl.col("due_on")))
     late = pl.when(due > 0).then((late_end - pl.col("due_on")).dt.total_days()).fill_null(0)
-    taken = s.unpaid.select("item", "taken_out")
-    scheduled = scheduled.join(taken, on="item", how="left", maintain_order="left").with_columns(
-        late=(late - pl.col("taken_out").fill_null(0)).clip(lower_bound=0)
+    taken = s.unpaid.filter(pl.col("taken_out") > 0).select("item", "taken_out")
+    scheduled = scheduled.join(taken, on="item", how="left", maintain_order="left") if taken.height else scheduled.with_columns(taken_out=pl.lit(0))
+    scheduled = scheduled.with_columns(late=(late - pl.col("taken_out").fill_null(0)).clip(lower_bound=0))
+    coming = (
+        scheduled.filter(future)
+        .select("pair", "due_on", left=left)
+        .group_by("pair")
+        .agg(
+            next_due_on=pl.col("due_on").min(),
+            next_due_amount=pl.col("left").filter(pl.col("due_on") == pl.col("due_on").min()).sum(),
+            remaining_instalments=pl.len().cast(pl.Int64),
+        )
     )
     sums = scheduled.group_by("pair").agg(
-        next_due_on=pl.col("due_on").filter(future).min(),
-        next_due_amount=left.filter(future & (pl.col("due_on") == pl.col("due_on").filter(future).min())).sum(),
-        remaining_instalments=future.sum().cast(pl.Int64),
         scheduled_instalments=((pl.col("number") < 10_000) & (pl.col("number") > 0)).sum().cast(pl.Int64),
         last_due_on=pl.col("due_on").max(),
         scheduled_principal=pl.col("principal").sum(),
@@ -346,6 +352,8 @@ def _schedule(s: _Worked) -> pl.DataFrame:
     before = visible(s.q, "restructurings", "agreed_on").group_by("pair").agg(pl.col("days_past_due_before").max())
     return (
         sums.join(version, on="pair", how="left")
+        .join(coming, on="pair", how="left")
+        .with_columns(pl.col("next_due_amount", "remaining_instalments").fill_null(0))
         .join(before, on="pair", how="left")
         .with_columns(max_days_past_due=pl.max_horizontal("max_days_past_due", "days_past_due_before"))
         .drop("days_past_due_before")
