@@ -10,30 +10,11 @@ import time
 from pathlib import Path
 
 import pytest
+from worker_tasks import dies_at_three, fails_at_three, pid_of, square
 
 from mloan_report.portfolio import UnusableInput
 from mloan_report.portfolio.workers import shared_out
 from mloan_report.testing.sample import make_sample
-
-
-def square(n: int) -> int:
-    return n * n
-
-
-def pid_of(_: int) -> int:
-    return os.getpid()
-
-
-def fails_at_three(n: int) -> int:
-    if n == 3:
-        raise UnusableInput("bucket=00003/part.parquet is not there")
-    return n
-
-
-def dies_at_three(n: int) -> int:
-    if n == 3:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return n
 
 
 def test_results_come_in_order_from_several_processes() -> None:

@@ -141,14 +141,14 @@ def _said(book: Source) -> list[object]:
 
 
 @pytest.mark.parametrize("pack", PACKS)
-@settings(max_examples=3, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(max_examples=2, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(data=st.data())
 def test_a_book_in_buckets_is_the_same_book(pack: str, data: st.DataObject) -> None:
     country = PACKS[pack]
     scratch = Path(mkdtemp())
     try:
         folder = _write(data.draw(entangled(country)), country, scratch / "book")
-        laid = Buckets(partition_portfolio(folder, scratch / "laid", data.draw(st.integers(2, 6))))
+        laid = Buckets(partition_portfolio(folder, scratch / "laid", data.draw(st.integers(2, 4))))
         book = read_portfolio(folder)
         assert _said(laid) == _said(book)
         first = build(pack, book, DAY, scratch / "one", made_at=MADE, quarantine=True, jobs=1)
@@ -164,9 +164,9 @@ def test_a_book_in_buckets_is_the_same_book(pack: str, data: st.DataObject) -> N
 
 @pytest.mark.parametrize("country", ["SV", "CN"])
 def test_every_room_gives_the_same_of_buckets(country: str, tmp_path: Path) -> None:
-    folder = make_sample(150, country, 1, tmp_path / "book", faults=True)
+    folder = make_sample(47, country, 1, tmp_path / "book", faults=True)
     book = read_portfolio(folder)
-    laid = Buckets(partition_portfolio(folder, tmp_path / "laid", 4))
+    laid = Buckets(partition_portfolio(folder, tmp_path / "laid", 2))
     pack = next(p for p, c in PACKS.items() if c == country)
     assert scope(pack, laid, DAY).equals(scope(pack, book, DAY))
     assert gaps(pack, laid, DAY) == gaps(pack, book, DAY)

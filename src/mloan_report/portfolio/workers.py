@@ -118,9 +118,10 @@ class _Worker:
             good, value = self.connection.recv()
         except (EOFError, ConnectionError):
             self.process.join()
-            raise UnusableInput(
-                f"the worker at {name} was killed (exit code {self.process.exitcode}): is there memory for so many? Try fewer --jobs or more buckets"
-            ) from None
+            code = self.process.exitcode or 0
+            why = "was killed" if code < 0 else "ended without an answer"
+            advice = ": is there memory for so many? Try fewer --jobs or more buckets" if code < 0 else ""
+            raise UnusableInput(f"the worker at {name} {why} (exit code {code}){advice}") from None
         if good:
             return value
         error, trace = value
