@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
@@ -129,6 +130,26 @@ def test_a_broken_bucket_is_one_error_that_names_the_file_and_nothing_is_filed(
     assert sorted(p.name for p in tmp_path.iterdir()) == ["laid"]
 
 
+@pytest.mark.parametrize("name", ["guests.parquet", "shared.parquet"])
+def test_guests_and_shared_rows_that_are_gone_or_fewer_are_an_error_too(name: str, book: Path, tmp_path: Path) -> None:
+    entangled = tmp_path / "entangled"
+    shutil.copytree(book, entangled)
+    parties = pl.read_csv(entangled / "loan_parties.csv", infer_schema=False)
+    loans = pl.read_csv(entangled / "loans.csv", infer_schema=False)["loan_id"]
+    everybody = pl.concat([parties.head(1).with_columns(loan_id=pl.lit(loan)) for loan in (loans[0], loans[-1])])
+    borrower = parties.head(1).with_columns(loan_id=pl.lit(loans[-1]), party_id=pl.lit("B000001"))
+    pl.concat([parties, everybody, borrower]).write_csv(entangled / "loan_parties.csv")
+    laid = partition_portfolio(entangled, tmp_path / "laid", 3)
+    path = next(iter(sorted(laid.rglob(name))))
+    build("sv_ssf_ctri", open_book(laid), DAY, tmp_path / "out", jobs=1, quarantine=True)
+    pl.read_parquet(path, hive_partitioning=False).head(0).write_parquet(path)
+    with pytest.raises(UnusableInput, match="has 0 rows"):
+        build("sv_ssf_ctri", open_book(laid), DAY, tmp_path / "again", jobs=1, quarantine=True)
+    path.unlink()
+    with pytest.raises(UnusableInput, match="is not there"):
+        build("sv_ssf_ctri", open_book(laid), DAY, tmp_path / "again", jobs=1, quarantine=True)
+
+
 def test_what_cannot_be_laid_out_is_said_and_leaves_nothing(book: Path, laid: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["partition", str(laid), "--buckets", "2", "--out", str(tmp_path / "again")]) == 2
     assert main(["partition", str(book), "--buckets", "2", "--out", str(laid)]) == 2
@@ -154,10 +175,19 @@ def test_a_changed_index_is_not_believed(laid: Path) -> None:
 
 
 def test_the_command_line_reads_a_book_in_buckets_like_any_other(book: Path, laid: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    for command in (["validate"], ["ratios", "--as-of", "2026-10-31", "--json"], ["position", "--as-of", "2026-10-31", "--out", "-"]):
+    day = ["--as-of", "2026-10-31"]
+    commands = [
+        (["validate"], []),
+        (["ratios"], [*day, "--json"]),
+        (["position"], [*day, "--out", "-"]),
+        (["classify"], [*day, "--out", "-"]),
+        (["gaps", "sv_ssf_ctri"], [*day, "--json"]),
+        (["scope", "sv_ssf_ctri"], [*day, "--json"]),
+    ]
+    for command, options in commands:
         said = []
         for folder in (book, laid):
-            main([command[0], str(folder), *command[1:]])
+            main([*command, str(folder), *options, "--jobs", "2"])
             said.append(capsys.readouterr().out)
         assert said[0] == said[1]
         assert said[0]

@@ -44,7 +44,7 @@ def test_an_interrupted_build_leaves_no_file_and_no_process(tmp_path: Path) -> N
     command = [*run, "build", "sv_ssf_ctri", str(tmp_path / "laid"), "--as-of", "2026-10-31", "--out", str(tmp_path / "out"), "--jobs", "2"]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True)
     for _ in range(600):  # until the work has begun
-        if any(tmp_path.glob(".out.*/parts/*.part")) or process.poll() is not None:
+        if any(tmp_path.glob(".out.parts.*/*.part")) or process.poll() is not None:
             break
         time.sleep(0.02)
     os.killpg(process.pid, signal.SIGINT)

@@ -22,7 +22,7 @@ from mloan_report.layout.fingerprint import fingerprints
 from mloan_report.layout.xml_writer import record_texts
 from mloan_report.model.currency import minor_digits
 from mloan_report.model.finding import Finding, has_errors
-from mloan_report.packs import Pack, packs
+from mloan_report.packs import Pack
 from mloan_report.packs.views import ENTITIES
 from mloan_report.portfolio import Portfolio
 from mloan_report.portfolio.buckets import Source
@@ -81,7 +81,7 @@ class FileBucket:
     """The work of one bucket, ready to be sent to a worker: called with its number and what is known from outside."""
 
     source: Source
-    pack: Pack | str
+    pack: Pack
     as_of: date
     known_at: date | None
     settings: Mapping[str, str | None]
@@ -95,7 +95,7 @@ class FileBucket:
 
     def file(self, book: Portfolio, number: int, outside: Outside) -> BucketFiled:
         """Files *book*, the bucket of that number."""
-        pack = packs()[self.pack] if isinstance(self.pack, str) else self.pack
+        pack = self.pack
         request = FilingRequest(pack, book, self.as_of, self.known_at, self.settings, self.made_at)
         everyone = work_out(book, self.as_of, self.known_at)
         checked = validate_bucket(book, self.as_of, self.known_at, positions=everyone)

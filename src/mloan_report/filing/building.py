@@ -124,11 +124,12 @@ def build(
         raise UnusableInput(f"{target} exists and is not empty: choose another folder, or give --replace to swap it whole")
     request = request_for(pack, portfolio, as_of, known_at=known_at, settings=settings, made_at=made_at)
     target.parent.mkdir(parents=True, exist_ok=True)
-    work = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+    work, parts = (Path(tempfile.mkdtemp(prefix=f".{target.name}.{what}.", dir=target.parent)) for what in ("files", "parts"))
     try:
-        return _Build(request, portfolio, work, target, quarantine, packing, jobs, verify).run()
+        return _Build(request, portfolio, work, parts, target, quarantine, packing, jobs, verify).run()
     finally:
         shutil.rmtree(work, ignore_errors=True)
+        shutil.rmtree(parts, ignore_errors=True)
 
 
 @dataclass
@@ -136,15 +137,15 @@ class _Build:
     request: FilingRequest
     source: Source
     work: Path
+    parts: Path
     target: Path
     quarantine: bool
     packing: Any
     jobs: int | None
     verify: bool
+    twice: dict[int, list[Finding]] = field(default_factory=dict)
 
     def run(self) -> BuildResult:
-        self.parts = self.work / "parts"
-        self.parts.mkdir()
         filed = self._file({n: Outside() for n in range(self.source.count)})
         if self.quarantine:
             filed = self._settle_quarantine(filed)
@@ -167,17 +168,12 @@ class _Build:
         proof = [*_distinct(f for v in verdicts for f in v.findings if f.severity == "error"), *totals_findings(totals, book)]
         if proof:
             return BuildResult(None, [*findings, *proof], held=held)
-        shutil.move(str(self.parts), str(self.work.with_name(self.work.name + ".aside")))
-        try:
-            self._write(filed, files, findings, totals, book)
-        finally:
-            shutil.rmtree(self.work.with_name(self.work.name + ".aside"), ignore_errors=True)
+        self._write(filed, files, findings, totals, book)
         return BuildResult(self.target, findings, files, held)
 
     def _file(self, asks: Mapping[int, Outside]) -> dict[int, BucketFiled]:
         r = self.request
-        pack = r.pack.id if packs().get(r.pack.id) is r.pack else r.pack
-        work = FileBucket(self.source, pack, r.as_of, r.known_at, r.settings, r.made_at, self.quarantine, self.parts)
+        work = FileBucket(self.source, r.pack, r.as_of, r.known_at, r.settings, r.made_at, self.quarantine, self.parts)
         return dict(zip(asks, over_buckets(self.source, work, list(asks.items()), self.jobs), strict=True))
 
     def _settle_quarantine(self, filed: dict[int, BucketFiled]) -> dict[int, BucketFiled]:
@@ -193,17 +189,17 @@ class _Build:
         return filed
 
     def _from_outside(self, filed: Mapping[int, BucketFiled]) -> dict[int, Outside]:
-        errors: dict[tuple[str, int], list[Finding]] = {}
+        errors: dict[str, dict[int, list[Finding]]] = {}
         held: dict[str, tuple[str, ...]] = {}
         for b in filed.values():
             held |= {loan: tuple(codes) for loan, codes in b.held.items()}
             for f in b.earlier:
                 if f.severity == "error" and f.table and f.row is not None:
-                    errors.setdefault((f.table, f.row), []).append(f)
+                    errors.setdefault(f.table, {}).setdefault(f.row, []).append(f)
         twice = self._twice(filed)
         out = {}
         for n, b in filed.items():
-            found = tuple(f for (table, row), fs in sorted(errors.items()) if row in b.guest_rows.get(table, ()) for f in fs)
+            found = tuple(f for table in sorted(b.guest_rows) for row in sorted(b.guest_rows[table] & errors.get(table, {}).keys()) for f in errors[table][row])
             ours = {loan: held[loan] for loan in sorted(b.guest_loans) if loan in held}
             ours |= {str(f.loan_id): (f.code,) for f in twice.get(n, []) if f.loan_id and f.severity == "error"}
             out[n] = Outside(found, ours)
@@ -218,9 +214,8 @@ class _Build:
             return [], {}
         self.twice = self._twice(filed)
         by_kind = [tuple(filed[n].parts[x.name] for n in sorted(filed) if x.name in filed[n].parts) for x in r.pack.records(r.as_of)]
-        pack = r.pack.id if packs().get(r.pack.id) is r.pack else r.pack
         kinds = [parts for parts in by_kind if parts]
-        work = JoinKind(pack, self.work, r.settings, r.made_at)
+        work = JoinKind(r.pack, self.work, r.settings, r.made_at)
         out: list[JoinedFile] = []
         dropped: dict[tuple[int, str], set[int]] = {}
         for parts, (files, again) in zip(kinds, shared_out(work, kinds, self.jobs, lambda p: p[0].text.name), strict=True):
@@ -235,20 +230,19 @@ class _Build:
         for n in sorted(filed):
             gone = {record: rows for (bucket, record), rows in dropped.items() if bucket == n}
             made += [f for f in filed[n].findings if int(f.args.get("record_no", 0)) - 1 not in gone.get(f.table or "", ())]
-            made += getattr(self, "twice", {}).get(n, [])
+            made += self.twice.get(n, [])
         order = {r.name: i for i, r in enumerate(self.request.pack.records(self.request.as_of))}
         made.sort(key=lambda f: (order.get(f.table or "", -1), f.code))  # stable: in a kind and rule, in order of records
         return [*earlier, *_distinct(made)]
 
     def _blocked(self, findings: list[Finding], filed: Mapping[int, BucketFiled]) -> bool:
-        made = [f for n in sorted(filed) for f in filed[n].findings] + [f for fs in getattr(self, "twice", {}).values() for f in fs]
+        made = [f for n in sorted(filed) for f in filed[n].findings] + [f for fs in self.twice.values() for f in fs]
         if self.quarantine:
             return has_errors(made) or any(_unplaced(b.earlier) for b in filed.values())
         return has_errors(findings) or has_errors(made)
 
     def _verdicts(self, files: list[JoinedFile]) -> list[SliceVerdict]:
-        pack = self.request.pack
-        work = VerifySlice(pack.id if packs().get(pack.id) is pack else pack, {f.name: f.records for f in files})
+        work = VerifySlice(self.request.pack, {f.name: f.records for f in files})
         slices = [s for f in files for s in f.slices]
         return list(shared_out(work, slices, self.jobs, lambda s: f"{s.path.name} from record {s.first_record}"))
 
@@ -256,8 +250,7 @@ class _Build:
         self, filed: Mapping[int, BucketFiled], files: list[JoinedFile], findings: list[Finding], totals: list[dict[str, Any]], book: dict[str, Any]
     ) -> None:
         packed = _pack_files(self.packing, files, self.work)
-        aside = self.work.with_name(self.work.name + ".aside")
-        out = [aside / filed[n].out_of_scope.name for n in sorted(filed)]
+        out = [filed[n].out_of_scope for n in sorted(filed)]
         data = manifest(self.request, self.source, [filed[n] for n in sorted(filed)], files, totals, book, packed)
         (self.work / "findings.json").write_text(to_json([finding_as_dict(f) for f in findings]), encoding="utf-8")
         write_manifest(data, out, self.work / "manifest.json")

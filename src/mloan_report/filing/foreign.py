@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from mloan_report.filing.envelope import ReadFile, joined, line_facts, read_file, read_slice
-from mloan_report.packs import Pack, packs
+from mloan_report.packs import Pack
 from mloan_report.portfolio.workers import cores, shared_out
 
 SLICE = 16_000_000
@@ -28,19 +28,18 @@ class _Stretch:
 
 @dataclass(frozen=True)
 class _ReadStretch:
-    pack: Pack | str
+    pack: Pack
     path: Path
     record: str
     head: bytes
     foot: bytes
 
     def __call__(self, stretch: _Stretch) -> ReadFile:
-        pack = packs()[self.pack] if isinstance(self.pack, str) else self.pack
-        layout = next(r for r in pack.records() if r.name == self.record)
+        layout = next(r for r in self.pack.records() if r.name == self.record)
         with self.path.open("rb") as stream:
             stream.seek(stretch.offset)
             data = stream.read(stretch.size)
-        return read_slice(pack, self.path, layout, self.head, data, self.foot, stretch.line, stretch.number)
+        return read_slice(self.pack, self.path, layout, self.head, data, self.foot, stretch.line, stretch.number)
 
 
 def read_foreign(pack: Pack, path: Path, record: str | None, jobs: int | None = 1) -> ReadFile:
@@ -52,7 +51,7 @@ def read_foreign(pack: Pack, path: Path, record: str | None, jobs: int | None = 
     if cut is None:
         return read_file(pack, path, record)
     head, foot, stretches = cut
-    work = _ReadStretch(pack.id if packs().get(pack.id) is pack else pack, path, record, head, foot)
+    work = _ReadStretch(pack, path, record, head, foot)
     out = ReadFile(path, record, None)
     parts = []
     for read in shared_out(work, stretches, jobs, lambda s: f"{path.name} from line {s.line}"):

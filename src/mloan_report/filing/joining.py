@@ -16,7 +16,7 @@ import polars as pl
 
 from mloan_report.filing.bucket import Part
 from mloan_report.filing.envelope import document_foot, document_head, header_values
-from mloan_report.packs import Pack, packs
+from mloan_report.packs import Pack
 
 SLICE = 48_000_000
 """Bytes of a file that are verified by one worker at a time."""
@@ -67,14 +67,14 @@ class _Run:
 class JoinKind:
     """Joins the parts of one record kind, ready to be sent to a worker."""
 
-    pack: Pack | str
+    pack: Pack
     folder: Path
     settings: Mapping[str, str | None]
     made_at: datetime
 
     def __call__(self, parts: tuple[Part, ...]) -> tuple[list[JoinedFile], dict[int, list[int]]]:
         """The files, and of each bucket the records (by number in its part) that an earlier bucket had written already."""
-        pack = packs()[self.pack] if isinstance(self.pack, str) else self.pack
+        pack = self.pack
         record = parts[0].text.name.rpartition("-")[0]
         runs, dropped = _runs(parts)
         if pack.envelope["kind"] == "document":

@@ -21,7 +21,7 @@ from mloan_report.layout import RecordLayout, RecordSet
 from mloan_report.layout.fingerprint import fingerprints
 from mloan_report.layout.xml_columns import plain_records
 from mloan_report.model.finding import Finding
-from mloan_report.packs import Pack, packs
+from mloan_report.packs import Pack
 from mloan_report.packs.pack import Control
 from mloan_report.portfolio.sql import compile_sql, evaluate_one
 
@@ -42,12 +42,11 @@ class SliceVerdict:
 class VerifySlice:
     """Verifies one slice, ready to be sent to a worker. ``lines`` are the records of each file, by name."""
 
-    pack: Pack | str
+    pack: Pack
     lines: dict[str, int]
 
     def __call__(self, piece: Slice) -> SliceVerdict:
-        pack = packs()[self.pack] if isinstance(self.pack, str) else self.pack
-        return _Verification(pack, piece, self.lines[piece.path.name]).verdict()
+        return _Verification(self.pack, piece, self.lines[piece.path.name]).verdict()
 
 
 class _Verification:

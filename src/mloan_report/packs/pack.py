@@ -106,6 +106,10 @@ class Pack:
     settings: Mapping[str, Setting] = field(default_factory=dict)
     module: ModuleType | None = None
 
+    def __reduce__(self) -> tuple[Any, tuple[str]]:
+        """To another process a pack travels by its id, and is loaded there: only installed packs can."""
+        return _installed, (self.id,)
+
     @property
     def title(self) -> str:
         """The title in English."""
@@ -257,6 +261,12 @@ class Pack:
             lookups=lookups,
             loans=data.get("loans"),
         )
+
+
+def _installed(pack_id: str) -> Pack:
+    from mloan_report.packs import packs
+
+    return packs()[pack_id]
 
 
 def load_pack(folder: Traversable, package: str | None = None) -> Pack:

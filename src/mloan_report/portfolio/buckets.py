@@ -123,8 +123,8 @@ class Buckets:
         if "_shared" in own.columns:
             shared |= set(own.filter("_shared")["borrower_id"].to_list())
         parts, rows = [own], frozenset[int]()
-        if (place / "guests.parquet").is_file():
-            parts.append(self._read(place / "guests.parquet", name, None))
+        if guests := self.index["guests"][name][number]:
+            parts.append(self._read(place / "guests.parquet", name, guests))
             rows |= frozenset(parts[-1][ROW].to_list())
             if "_shared" in own.columns:
                 shared |= set(parts[-1]["borrower_id"].to_list())
@@ -141,10 +141,10 @@ class Buckets:
     def _shared_rows(self, name: str) -> pl.DataFrame | None:
         if name not in self._shared:
             path = self.folder / name / "shared.parquet"
-            self._shared[name] = self._read(path, name, None) if path.is_file() else None
+            self._shared[name] = self._read(path, name, self.index["shared"][name]) if name in self.index["shared"] else None
         return self._shared[name]
 
-    def _read(self, path: Path, name: str, rows: int | None) -> pl.DataFrame:
+    def _read(self, path: Path, name: str, rows: int) -> pl.DataFrame:
         if not path.is_file():
             raise UnusableInput(f"{path} is not there: a bucket without it would leave loans out; lay the book out again")
         try:
@@ -156,7 +156,7 @@ class Buckets:
         if found != want:
             odd = next((c for c in {**want, **found} if want.get(c) != found.get(c)), "?")
             raise UnusableInput(f"{path} has other columns than the rest of {name}: {odd} is {found.get(odd, 'missing')}, not {want.get(odd, 'there')}")
-        if rows is not None and frame.height != rows:
+        if frame.height != rows:
             raise UnusableInput(f"{path} has {frame.height} rows; {BUCKETS_JSON} says {rows}: lay the book out again")
         return frame
 
@@ -165,9 +165,8 @@ class Buckets:
         if table not in self.index["schemas"]:
             return pl.DataFrame(schema={c: frame_schema(table_models()[table])[c] for c in columns})
         whole = self.folder / f"{table}.parquet"
-        shared = self.folder / table / "shared.parquet"
         paths = [whole] if whole.is_file() else [self.folder / table / bucket_name(n) / "part.parquet" for n in range(self.count)]
-        paths += [shared] if shared.is_file() else []
+        paths += [self.folder / table / "shared.parquet"] if table in self.index["shared"] else []
         there = [c for c in columns if c in self.index["schemas"][table]]
         try:
             frame = pl.concat([pl.read_parquet(p, columns=there, hive_partitioning=False) for p in paths])

@@ -20,7 +20,7 @@ from typing import Any
 
 import polars as pl
 
-from mloan_report.model import Institution, fields_of, table_models
+from mloan_report.model import Institution, fields_of, grammar, table_models
 from mloan_report.portfolio.reading import SUFFIXES, UnusableInput, currency_maps, currency_of_row, file_digest, read_institution
 from mloan_report.portfolio.routing import BUCKET, Routes, owner_kind, routes_of_adjustments, work_out_routes
 from mloan_report.portfolio.typing import ROW, TableTyper, blank_to_null
@@ -66,6 +66,8 @@ class _Partition:
     typed: dict[str, list[str]] = field(default_factory=dict)
     schemas: dict[str, dict[str, str]] = field(default_factory=dict)
     rows: dict[str, list[int]] = field(default_factory=dict)
+    guests: dict[str, list[int]] = field(default_factory=dict)
+    shared: dict[str, int] = field(default_factory=dict)
 
     def run(self) -> None:
         digests = {"institution.toml": file_digest(self.source / "institution.toml")}
@@ -103,7 +105,8 @@ class _Partition:
         if table not in self.tables:
             return pl.DataFrame(schema=dict.fromkeys(columns, pl.String))
         there = self.tables[table].collect_schema().names()
-        texts = [pl.col(c).cast(pl.String).alias(c) if c in there else pl.lit(None, pl.String).alias(c) for c in columns]
+        moments = [c for c, t in self.tables[table].collect_schema().items() if isinstance(t, pl.Datetime)]
+        texts = [(pl.col(c).dt.date() if c in moments else pl.col(c)).cast(pl.String) if c in there else pl.lit(None, pl.String).alias(c) for c in columns]
         frame = self.tables[table].select(texts).collect(engine="streaming")
         return frame.with_columns([blank_to_null(frame[c]) for c in columns])
 
@@ -172,10 +175,12 @@ class _Partition:
                 rows = rows.join(several.select(kind), left_on="_key", right_on=kind, how="anti", maintain_order="left")
             placed = rows.join(spread, left_on="_key", right_on=kind, how="left", maintain_order="left").drop("_key")
             writer.take(placed.with_columns(pl.col(BUCKET).fill_null(0), pl.col("home").fill_null(True)))
-        schema_out, self.rows[name] = writer.finish()
+        schema_out, self.rows[name], self.guests[name] = writer.finish()
         self.schemas[name] = _schema_text(schema_out)
-        if kept:
-            pl.concat(kept).sort(kind, ROW).write_parquet(self.work / name / "shared.parquet")
+        common = pl.concat(kept).sort(kind, ROW) if kept else None
+        if common is not None and common.height:
+            common.write_parquet(self.work / name / "shared.parquet")
+            self.shared[name] = common.height
 
     def _stored(self, name: str, window: pl.DataFrame, maps: Mapping[str, pl.DataFrame], clean: Mapping[str, Any]) -> pl.DataFrame:
         if not clean:
@@ -194,6 +199,8 @@ class _Partition:
             "buckets": 1,
             "ranges": [{"first": ranges.get(k, {}).get("first"), "last": ranges.get(k, {}).get("last")} for k in range(routes.count)],
             "rows": dict(sorted(self.rows.items())),
+            "guests": dict(sorted(self.guests.items())),
+            "shared": dict(sorted(self.shared.items())),
             "schemas": dict(sorted(self.schemas.items())),
             "schema_sha256": schema_digest(self.schemas),
             "typed": dict(sorted(self.typed.items())),
@@ -210,7 +217,8 @@ class _Partition:
         return max(days).isoformat() if days else None
 
     def _days(self, table: str, column: str) -> pl.Series:
-        return self._keys(table, (column,))[column].str.to_date("%Y-%m-%d", strict=False).drop_nulls()
+        text = self._keys(table, (column,))[column]
+        return text.filter(text.str.contains(grammar.DATE)).str.to_date("%Y-%m-%d", strict=False).drop_nulls()
 
 
 class _BucketWriter:
@@ -230,15 +238,12 @@ class _BucketWriter:
             self.pieces.setdefault((int(bucket), bool(home)), []).append(path)
         self.window += 1
 
-    def finish(self) -> tuple[pl.Schema, list[int]]:
-        """Leaves one part for each bucket (an empty one where it has no row) and guests where there are any."""
+    def finish(self) -> tuple[pl.Schema, list[int], list[int]]:
+        """Leaves one part for each bucket (an empty one where it has no row) and guests where there are any; gives the rows of both."""
         assert self.schema is not None
-        counts = []
-        for bucket in range(self.count):
-            counts.append(self._settle(bucket, home=True))
-            if (bucket, False) in self.pieces:
-                self._settle(bucket, home=False)
-        return self.schema, counts
+        own = [self._settle(bucket, home=True) for bucket in range(self.count)]
+        guests = [self._settle(bucket, home=False) if (bucket, False) in self.pieces else 0 for bucket in range(self.count)]
+        return self.schema, own, guests
 
     def _settle(self, bucket: int, *, home: bool) -> int:
         assert self.schema is not None
