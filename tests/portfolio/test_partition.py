@@ -54,12 +54,14 @@ def test_every_row_has_one_home_and_keeps_its_source_row(book: Path, laid: Path)
 
 
 def test_a_laid_out_book_can_be_put_together_again(book: Path, laid: Path) -> None:
-    first, again = read_portfolio(book), read_portfolio(laid)
+    first, again = read_portfolio(book), Buckets(laid).whole()
     assert list(first.tables) == list(again.tables)
     for name in first.tables:
         assert again.table(name).equals(first.table(name)), name
     assert again.digests == first.digests
     assert [f.message for f in again.findings] == [f.message for f in first.findings]
+    with pytest.raises(UnusableInput, match="laid out in buckets: open_book"):
+        read_portfolio(laid)
 
 
 def test_a_column_without_a_flaw_is_stored_typed_and_one_with_a_flaw_as_it_was(book: Path, tmp_path: Path) -> None:

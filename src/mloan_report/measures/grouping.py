@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from mloan_report.portfolio.buckets import Source, columns_of
+from mloan_report.portfolio.sameness import plain_number
 from mloan_report.portfolio.union import Union
 
 CONNECTING = ("spouse", "household", "parent", "child", "sibling", "other_family", "controls", "common_control", "actual_controller")
@@ -42,7 +43,7 @@ def _frame(union: Union) -> pl.DataFrame:
 def togetherness(source: Source) -> Togetherness:
     """The people and groups of a book. What is held are the numbers and ids of those who are not alone."""
     people, groups = Union(), Union()
-    number = pl.concat_str("scheme", pl.lit(":"), pl.col("value").str.replace_all("[- ]", "").str.to_uppercase())
+    number = pl.concat_str("scheme", pl.lit(":"), plain_number("value"))
     rows = columns_of(source, "identifiers", ("party_id", "scheme", "value", "status")).filter(
         pl.col("value").is_not_null() & (pl.col("status").fill_null("current") == "current")
     )

@@ -21,6 +21,7 @@ from mloan_report.model.currency import currencies
 from mloan_report.model.finding import Finding, Rule
 from mloan_report.packs.pack import OwnTable, Pack
 from mloan_report.portfolio import Portfolio
+from mloan_report.portfolio.sameness import plain_number
 from mloan_report.portfolio.sql import RefusedExpression, compile_sql, evaluate_one
 from mloan_report.portfolio.typing import ROW
 from mloan_report.position import Positions
@@ -170,7 +171,7 @@ class Views:
         """party_id with one column a scheme the pack names (``id_sv_dui``), punctuation removed; the current primary one."""
         schemes = list(self.pack.data.get("identifiers", []))
         table = self.portfolio.table("identifiers").filter(pl.col("value").is_not_null())
-        plain = table.with_columns(number=pl.col("value").str.replace_all("[- ]", "").str.to_uppercase())
+        plain = table.with_columns(number=plain_number("value"))
         current = plain.filter(pl.col("status").fill_null("current") == "current").sort(pl.col("is_primary").fill_null(False), descending=True)
         out = plain.select("party_id").unique(maintain_order=True)
         for scheme in schemes:

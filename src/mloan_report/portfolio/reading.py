@@ -26,7 +26,7 @@ class UnusableInput(Exception):
 
 
 def read_portfolio(folder: str | Path) -> Portfolio:
-    """The portfolio in *folder*: institution.toml and one file a table, or a book in buckets put together again in memory.
+    """The portfolio in *folder*: institution.toml and one file a table.
 
     Values that break the contract become findings and nulls, never exceptions. Raises :class:`UnusableInput` when the
     folder or its institution.toml is not there or not usable.
@@ -35,9 +35,7 @@ def read_portfolio(folder: str | Path) -> Portfolio:
     if not path.is_dir():
         raise UnusableInput(f"{path} is not a folder")
     if (path / "buckets.json").is_file():
-        from mloan_report.portfolio.buckets import Buckets
-
-        return Buckets(path).whole()
+        raise UnusableInput(f"{path} is laid out in buckets: open_book reads it bucket by bucket, and its whole() puts it together in memory")
     institution = read_institution(path / "institution.toml")
     raw: dict[str, pl.DataFrame] = {}
     files: dict[str, str] = {}

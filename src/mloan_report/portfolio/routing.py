@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from mloan_report.model import fields_of, table_models
+from mloan_report.portfolio.sameness import folded_name, plain_number
 
 BUCKET = "_bucket"
 OWN_KEYS = {
@@ -242,15 +243,15 @@ class _Routing:
         return guests.select("borrower_id", BUCKET), pairs.join(self.home.select(party_id="borrower_id"), on="party_id", how="anti").select("party_id", BUCKET)
 
     def _same_number(self) -> pl.DataFrame:
-        plain = pl.col("value").str.replace_all("[- ]", "").str.to_uppercase()
         rows = (
-            self.keys("identifiers", ("party_id", "scheme", "value")).drop_nulls("value").select("party_id", group=pl.concat_str("scheme", pl.lit("|"), plain))
+            self.keys("identifiers", ("party_id", "scheme", "value"))
+            .drop_nulls("value")
+            .select("party_id", group=pl.concat_str("scheme", pl.lit("|"), plain_number("value")))
         )
         return _colliding(rows)
 
     def _same_person(self) -> pl.DataFrame:
-        folded = pl.col("name").str.to_uppercase().str.replace_all(r"[ .,'\-]+", " ").str.strip_chars()
-        group = pl.concat_str(folded, pl.lit("|"), "born_on").alias("group")
+        group = pl.concat_str(folded_name("name"), pl.lit("|"), "born_on").alias("group")
         borrowers = self.keys("borrowers", ("borrower_id", "name", "born_on")).drop_nulls().select(pl.col("borrower_id").alias("party_id"), group)
         others = self.keys("parties", ("party_id", "name", "born_on")).drop_nulls().select("party_id", group)
         return _colliding(pl.concat([borrowers, others]))

@@ -9,6 +9,7 @@ import polars as pl
 from mloan_report.checks.engine import Book, Broken, check
 from mloan_report.checks.standing import standing
 from mloan_report.model.finding import Rule
+from mloan_report.portfolio.sameness import folded_name, plain_number
 
 
 def _people(book: Book) -> pl.DataFrame:
@@ -30,7 +31,7 @@ def _people(book: Book) -> pl.DataFrame:
     )
 )
 def same_number(book: Book) -> Iterator[Broken]:
-    rows = book.table("identifiers").filter(pl.col("value").is_not_null()).with_columns(plain=_plain("value"))
+    rows = book.table("identifiers").filter(pl.col("value").is_not_null()).with_columns(plain=plain_number("value"))
     first = rows.group_by("scheme", "plain", maintain_order=True).agg(other=pl.col("party_id").first())
     again = rows.join(first, on=["scheme", "plain"], how="left", maintain_order="left").filter(pl.col("party_id") != pl.col("other"))
     yield Broken("identifiers", again, "value", {"scheme": "scheme", "other": "other"})
@@ -47,7 +48,7 @@ def same_number(book: Book) -> Iterator[Broken]:
     )
 )
 def same_name_and_birth(book: Book) -> Iterator[Broken]:
-    people = _people(book).filter(pl.col("name").is_not_null() & pl.col("born_on").is_not_null()).with_columns(folded=_folded("name"))
+    people = _people(book).filter(pl.col("name").is_not_null() & pl.col("born_on").is_not_null()).with_columns(folded=folded_name("name"))
     first = people.group_by("folded", "born_on", maintain_order=True).agg(other=pl.col("party_id").first())
     again = people.join(first, on=["folded", "born_on"], how="left", maintain_order="left").filter(pl.col("party_id") != pl.col("other"))
     for table, key in (("borrowers", "borrower_id"), ("parties", "party_id")):
@@ -65,9 +66,9 @@ def same_name_and_birth(book: Book) -> Iterator[Broken]:
     )
 )
 def name_differs(book: Book) -> Iterator[Broken]:
-    numbers = book.table("identifiers").filter(pl.col("value").is_not_null()).select("party_id", "scheme", value=_plain("value"))
+    numbers = book.table("identifiers").filter(pl.col("value").is_not_null()).select("party_id", "scheme", value=plain_number("value"))
     named = numbers.join(_people(book).filter(pl.col("name").is_not_null()), on="party_id", how="inner", maintain_order="left").with_columns(
-        folded=_folded("name")
+        folded=folded_name("name")
     )
     first = named.group_by("scheme", "value", maintain_order=True).agg(first_name=pl.col("folded").first(), other_table=pl.col("table").first())
     differs = named.join(first, on=["scheme", "value"], how="left", maintain_order="left").filter(pl.col("folded") != pl.col("first_name"))
@@ -79,16 +80,7 @@ def name_differs(book: Book) -> Iterator[Broken]:
         .filter(pl.col("spouse_id").is_not_null() & pl.col("spouse_name").is_not_null())
         .join(_people(book).select(spouse_id="party_id", known_name="name", other_table="table"), on="spouse_id", how="inner", maintain_order="left")
     )
-    yield Broken("borrowers", spouses.filter(_folded("spouse_name") != _folded("known_name")), "spouse_name", {"other_table": "other_table"})
-
-
-def _plain(column: str) -> pl.Expr:
-    """A number without the marks that people put between its digits."""
-    return pl.col(column).str.replace_all("[- ]", "").str.to_uppercase()
-
-
-def _folded(column: str) -> pl.Expr:
-    return pl.col(column).str.to_uppercase().str.replace_all(r"[ .,'\-]+", " ").str.strip_chars()
+    yield Broken("borrowers", spouses.filter(folded_name("spouse_name") != folded_name("known_name")), "spouse_name", {"other_table": "other_table"})
 
 
 @check(
