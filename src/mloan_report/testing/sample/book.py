@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from datetime import date, timedelta
 from decimal import Decimal
 from random import Random
+from typing import Literal
 
-from mloan_report.schedule import add_months, due_dates, plan
+from mloan_report.schedule import PlanTerms, add_months, due_dates, repayment_plan
 from mloan_report.testing.sample.country import Country, Row
 
 STORIES = (
@@ -347,7 +348,7 @@ class _Story:
         method = "interest_only_bullet" if self.story == "interest_only" else "equal_principal" if self.number % 11 == 0 else "equal_instalment"
         first_due = add_months(disbursed, 1)
         dues = due_dates(first_due, term)
-        rows = plan(self.principal, rate, term, method)
+        rows = _plan_rows(self.principal, rate, term, method)
         status, status_on, reason = "active", disbursed, None
         payments = list(self._payments(dues, rows, target))
         outcome = self._events(disbursed, dues, rows, payments, rate)
@@ -723,7 +724,7 @@ class _Story:
         left = self.principal - sum(p[1] for p in payments)
         count = len(rows) - keep + extra
         new_rate = rate - 1
-        new_rows = plan(left, new_rate, count, "equal_instalment")
+        new_rows = _plan_rows(left, new_rate, count, "equal_instalment")
         new_dues = due_dates(add_months(dues[keep - 1], 1), count)
         for version, day, why in ((1, disbursed, "origination"), (2, on, reason)):
             add(
@@ -1029,3 +1030,10 @@ def card_number(number: int) -> str:
         d = int(c) * (2 if i % 2 == 0 else 1)
         total += d - 9 if d > 9 else d
     return f"{body}{-total % 10}"
+
+
+def _plan_rows(principal: int, rate: Decimal, count: int, method: str) -> list[tuple[int, int]]:
+    """Principal and interest of each row in minor units."""
+    rounding: Literal["half_up", "down"] = "down" if method == "equal_principal" else "half_up"
+    terms = PlanTerms(principal=Decimal(principal), annual_rate_pct=rate, term=count, method=method, unit=Decimal(1), payment_rounding=rounding)
+    return [(int(r.principal), int(r.interest)) for r in repayment_plan(terms).rows]
