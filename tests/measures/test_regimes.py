@@ -19,7 +19,8 @@ from properties.books import book
 
 from mloan_report.measures import RefusedRegime, classify, provision_tables, ratio_definitions, ratios, regimes
 from mloan_report.measures.classify import check_dates
-from mloan_report.measures.regime import Band, Regime, Security, Segment, parse_regime
+from mloan_report.measures.regime import Band, Regime, Security, Segment
+from mloan_report.measures.regime_file import parse_regime
 from mloan_report.portfolio import Portfolio
 from mloan_report.position import work_out
 from mloan_report.position.loan_view import loan_view
@@ -134,7 +135,7 @@ def broken(change: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    "change", ["gap", "overlap", "open end missing", "unknown category", "certainty", "modes twice", "source", "effective_from", "segment"]
+    "change", ["gap", "overlap", "open end missing", "unknown category", "certainty", "modes twice", "source", "dpd_method", "segment"]
 )
 def test_loading_refuses(change: str) -> None:
     with pytest.raises(RefusedRegime):

@@ -111,7 +111,8 @@ def _regime(request: FilingRequest) -> str | None:
 def _classified(portfolio: Portfolio, positions: Positions, regime: str, request: FilingRequest) -> Classified:
     policy = portfolio.institution.policy_on(request.as_of)
     table = provision_tables().get(policy.provisions or "")
-    return classify(loan_view(portfolio, positions, request.known_at), regimes()[regime], portfolio, table)
+    view = loan_view(portfolio, positions, request.known_at)
+    return classify(view, regimes()[regime], portfolio, table, positions=positions, known_at=request.known_at)
 
 
 def _scope(pack: Pack, book: pl.DataFrame) -> pl.DataFrame:

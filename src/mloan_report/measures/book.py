@@ -34,8 +34,9 @@ class _ClassifyBucket(_Question):
     def __call__(self, number: int) -> pl.DataFrame:
         assert self.regime is not None
         book = self.source.bucket(number)
-        view = loan_view(book, work_out(book, self.as_of, self.known_at, history_months=0), self.known_at)
-        done = classify(view, self.regime, book, self.provisions).loans
+        positions = work_out(book, self.as_of, self.known_at, history_months=0)
+        view = loan_view(book, positions, self.known_at)
+        done = classify(view, self.regime, book, self.provisions, positions=positions, known_at=self.known_at).loans
         return done.filter(~pl.col("loan_id").is_in(list(book.guest_loans))) if book.guest_loans else done
 
 
@@ -47,8 +48,9 @@ class _RatioBucket(_Question):
 
     def __call__(self, number: int) -> RatioSums:
         book = self.source.bucket(number)
-        view = loan_view(book, work_out(book, self.as_of, self.known_at, history_months=0), self.known_at)
-        classified = classify(view, self.regime, book, self.provisions) if self.regime else None
+        positions = work_out(book, self.as_of, self.known_at, history_months=0)
+        view = loan_view(book, positions, self.known_at)
+        classified = classify(view, self.regime, book, self.provisions, positions=positions, known_at=self.known_at) if self.regime else None
         return ratio_sums(view, book, self.together, self.regime, classified, self.by, self.only)
 
 

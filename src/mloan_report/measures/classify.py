@@ -1,31 +1,49 @@
 """The category of every loan under a regime, with each reason; and what must be provided for it.
 
-A band of days is a floor, never the answer: the category is the worst of band, events (restructuring, bankruptcy ...),
-contagion from the borrower's other loans, and the lender's own rating, which can only worsen it.
+A band is a floor, never the answer: the category is the worst of band, events (restructuring, bankruptcy ...), a cure not yet
+reached, contagion from the person's other debts, and the lender's own rating, which can only worsen it unless the regime says more.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date
-from decimal import Decimal
 
 import polars as pl
 
+from mloan_report.measures.contagion import with_contagion
+from mloan_report.measures.grouping import Togetherness, togetherness
+from mloan_report.measures.materiality import days_material
+from mloan_report.measures.memory import own_ratings, remembered
 from mloan_report.measures.provision import ProvisionTable
-from mloan_report.measures.regime import Band, RefusedRegime, Regime
+from mloan_report.measures.provisioning import with_provision
+from mloan_report.measures.regime import BELOW_FIRST_BAND, Band, RefusedRegime, Regime
 from mloan_report.portfolio import Portfolio
-from mloan_report.portfolio.rounding import percent_of
 from mloan_report.portfolio.sql import compile_sql, condition, evaluate_one
+from mloan_report.position.position import Positions
 
 NOT_COVERED = "the regime does not cover this loan"
 ENDED = "nothing is on the books and nothing is owed"
+COUNTED_WORDS = {
+    "calendar_day": "days past due",
+    "missed_payment": "instalments unpaid",
+    "completed_month": "months past due",
+    "month_as_npa": "months non-performing",
+}
+OUTPUT = (
+    "loan_id", "as_of", "borrower_id", "currency_code", "segment", "days", "category", "category_own", "category_name", "npl", "certainty", "reasons",
+    "previous_category", "since_on", "npa_since_on", "provision_pct", "provision_own_pct", "provision_base", "provision_specific", "provision_general",
+    "provision", "provision_reason", "not_classified",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Classified:
-    """``loans``: loan_id, as_of, borrower_id, segment, days, category, category_own (before contagion), category_name, npl,
-    reasons (list), provision_pct, provision (minor units or null), provision_reason, not_classified (reason or null).
+    """``loans``, one row a loan, with the columns of :data:`OUTPUT`.
+
+    - ``days``: what the regime counts (``Regime.counts_in``); ``category_own`` before contagion; ``reasons`` a list, each with its source.
+    - ``certainty`` of the bands used; ``previous_category`` as last stored, ``since_on`` and ``npa_since_on`` with that memory.
+    - provisions in minor units or null with ``provision_reason``; ``not_classified`` the reason why there is no category.
     """
 
     regime: Regime
@@ -33,76 +51,86 @@ class Classified:
     loans: pl.DataFrame
 
 
-def classify(view: pl.DataFrame, regime: Regime, portfolio: Portfolio, provisions: ProvisionTable | None = None) -> Classified:
-    """Classifies every loan of the loan view that still has a claim or a balance on the books."""
-    frame = view.with_row_index("_i")
+def classify(
+    view: pl.DataFrame,
+    regime: Regime,
+    portfolio: Portfolio,
+    provisions: ProvisionTable | None = None,
+    *,
+    positions: Positions | None = None,
+    known_at: date | None = None,
+    together: Togetherness | None = None,
+) -> Classified:
+    """Classifies every loan of the loan view that still has a claim or a balance on the books.
+
+    *positions* are needed by a regime that counts consecutive days above a materiality threshold; *together* says who is one person
+    (default: by the identity numbers of *portfolio*).
+    """
+    together = together or togetherness(portfolio)
+    frame = _with_facts(view.with_row_index("_i"), regime, portfolio, positions, known_at, together)
     frame = frame.with_columns(evaluate_one(frame, compile_sql(regime.days, frame.columns)).fill_null(0).cast(pl.Int64).alias("_days"))
     frame = _with_band(frame, regime)
     alive = (pl.col("claim_principal") > 0) | (pl.col("on_book_principal") > 0) | (pl.col("overdue_amount") > 0)
     frame = frame.with_columns(
         not_classified=pl.when(~alive | pl.col("status").is_in(["cancelled", "not_disbursed"]))
         .then(pl.lit(ENDED))
-        .when(pl.col("_segment").is_null())
+        .when(pl.col("_band").is_null())
         .then(pl.lit(NOT_COVERED))
     )
-    live = frame.filter(pl.col("not_classified").is_null())
-    ranks, reasons = _by_events(live, regime, portfolio)
-    live = live.with_columns(_own=ranks, _reasons=reasons)
-    live = _with_contagion(live, regime)
+    live = _by_events(frame.filter(pl.col("not_classified").is_null()), regime, portfolio, known_at)
+    live = with_contagion(live, regime, portfolio, together)
     done = frame.join(live.select("_i", "_own", "_final", "_reasons"), on="_i", how="left", maintain_order="left")
-    codes = {c.rank: c.code for c in regime.categories}
-    names = {c.rank: c.en for c in regime.categories}
-    npl = {c.rank: c.npl for c in regime.categories}
-    done = done.with_columns(
-        category=pl.col("_final").replace_strict(codes, default=None, return_dtype=pl.String),
-        category_own=pl.col("_own").replace_strict(codes, default=None, return_dtype=pl.String),
-        category_name=pl.col("_final").replace_strict(names, default=None, return_dtype=pl.String),
-        npl=pl.col("_final").replace_strict(npl, default=None, return_dtype=pl.Boolean),
-    )
-    done = _with_provision(done, regime, provisions)
-    return Classified(
-        regime,
-        provisions,
-        done.select(
-            "loan_id",
-            "as_of",
-            "borrower_id",
-            "currency_code",
-            pl.col("_segment").alias("segment"),
-            pl.col("_days").alias("days"),
-            "category",
-            "category_own",
-            "category_name",
-            "npl",
-            pl.col("_reasons").alias("reasons"),
-            "provision_pct",
-            "provision_own_pct",
-            "provision_base",
-            "provision",
-            "provision_reason",
-            "not_classified",
-        ),
-    )
+    done = _named(done, regime)
+    done = with_provision(_with_since(done, regime), regime, provisions)
+    return Classified(regime, provisions, done.rename({"_segment": "segment", "_days": "days", "_reasons": "reasons"}).select(OUTPUT))
+
+
+def _with_facts(
+    frame: pl.DataFrame, regime: Regime, portfolio: Portfolio, positions: Positions | None, known_at: date | None, together: Togetherness
+) -> pl.DataFrame:
+    """What a regime may ask beyond the loan view: person and its claims, memory, and days above a threshold."""
+    frame = frame.with_columns(_person=together.person_of(frame["borrower_id"]))
+    frame = frame.with_columns(person_claim=pl.col("claim_principal").sum().over("_person", "as_of", "currency_code"))
+    frame = frame.join(remembered(frame, regime.id, portfolio, known_at, regime.npa_by), on="_i", how="left", maintain_order="left")
+    derived = pl.lit(None, pl.Date)
+    if regime.npa_from is not None:
+        late = pl.col("days_inclusive") - regime.npa_from
+        derived = pl.when(late >= 0).then(pl.col("as_of") - pl.duration(days=late))
+    frame = frame.with_columns(npa_since_on=pl.min_horizontal("npa_since_remembered", derived))
+    if regime.materiality is not None:
+        if positions is None:
+            raise RefusedRegime(f"{regime.id} counts consecutive days above a threshold: give the positions")
+        frame = frame.with_columns(days_material=days_material(frame, positions, portfolio, regime.materiality))
+    return frame
 
 
 def _with_band(frame: pl.DataFrame, regime: Regime) -> pl.DataFrame:
+    """_segment, _band (rank), _band_text, _rate_key and certainty of the band in which each loan stands."""
     fits = [condition(frame, s.applies).fill_null(False) for s in regime.segments]
-    total = sum((f.cast(pl.Int64) for f in fits), start=pl.Series([0]).new_from_index(0, frame.height))
-    if (total > 1).any():
+    dated = pl.DataFrame({f"_fits{i}": fit for i, fit in enumerate(fits)})
+    days = frame["as_of"].unique()
+    for i, s in enumerate(regime.segments):
+        if s.effective_from or s.effective_to:
+            inside = [d for d in days if d is not None and s.in_force(d)]
+            dated = dated.with_columns((pl.col(f"_fits{i}") & frame["as_of"].is_in(inside)).alias(f"_fits{i}"))
+    if frame.height and (dated.sum_horizontal() > 1).any():
         raise RefusedRegime(f"{regime.id}: two segments fit one loan")
-    segment, rank, text = pl.lit(None, pl.String), pl.lit(None, pl.Int64), pl.lit(None, pl.String)
+    frame = frame.with_columns(dated)
+    segment, rank, text, certainty = pl.lit(None, pl.String), pl.lit(None, pl.Int64), pl.lit(None, pl.String), pl.lit(None, pl.String)
     ranks = {c.code: c.rank for c in regime.categories}
     for i, s in enumerate(regime.segments):
         mine = pl.col(f"_fits{i}")
         segment = pl.when(mine).then(pl.lit(s.name)).otherwise(segment)
+        certainty = pl.when(mine).then(pl.lit(s.certainty)).otherwise(certainty)
         for security in s.securities:
             here = mine & pl.col("guarantee_mode").is_in(security.guarantee_modes)
+            if security.bands[0].start > 0:
+                rank = pl.when(here & (pl.col("_days") < security.bands[0].start)).then(pl.lit(ranks[BELOW_FIRST_BAND], pl.Int64)).otherwise(rank)
             for band in security.bands:
-                inside = here & _inside(band)
-                rank = pl.when(inside).then(pl.lit(ranks[band.code], pl.Int64)).otherwise(rank)
-                text = pl.when(inside).then(pl.lit(band.text)).otherwise(text)
-    frame = frame.with_columns([f.alias(f"_fits{i}") for i, f in enumerate(fits)])
-    return frame.with_columns(_segment=segment, _band=rank, _band_text=text)
+                inside_band = here & _inside(band)
+                rank = pl.when(inside_band).then(pl.lit(ranks[band.code], pl.Int64)).otherwise(rank)
+                text = pl.when(inside_band).then(pl.lit(band.text)).otherwise(text)
+    return frame.with_columns(_segment=segment, _band=rank, _band_text=text, certainty=certainty)
 
 
 def _inside(band: Band) -> pl.Expr:
@@ -110,115 +138,82 @@ def _inside(band: Band) -> pl.Expr:
     return days >= band.start if band.end is None else (days >= band.start) & (days <= band.end)
 
 
-def _by_events(live: pl.DataFrame, regime: Regime, portfolio: Portfolio) -> tuple[pl.Series, pl.Series]:
-    """The rank by band, triggers and own rating; and the list of all reasons."""
+def _by_events(live: pl.DataFrame, regime: Regime, portfolio: Portfolio, known_at: date | None) -> pl.DataFrame:
+    """*live* with ``_own``, the rank by band, improvement, triggers, cures and own rating; and ``_reasons``, every reason."""
     ranks = {c.code: c.rank for c in regime.categories}
-    candidates = [pl.col("_band").fill_null(0)]
-    reasons = [
-        pl.when(pl.col("_band").is_null())
-        .then(pl.lit("performing, class not stated below the first band"))
-        .otherwise(pl.format("band {}: {} days past due ({})", pl.col("_band_text"), pl.col("_days"), pl.lit(regime.source)))
-    ]
-    extra = live
-    for i, trigger in enumerate(regime.triggers):
-        extra = extra.with_columns(condition(live, trigger.when).fill_null(False).alias(f"_t{i}"))
-        hit = pl.col(f"_t{i}")
+    rated = own_ratings(live, regime.id, ranks, portfolio, known_at)
+    live = live.join(rated, on="_i", how="left", maintain_order="left")
+    rating = pl.col("rated").replace_strict(ranks, default=None, return_dtype=pl.Int64)
+    words = COUNTED_WORDS[regime.counts_in]
+    band_said = pl.format(f"band {{}}: {{}} {words} ({{}}; {{}})", pl.col("_band_text"), pl.col("_days"), pl.lit(regime.source), pl.col("certainty"))
+    reasons = [pl.when(pl.col("_band_text").is_null()).then(pl.lit("performing, class not stated below the first band")).otherwise(band_said)]
+    floor = pl.col("_band")
+    for better in regime.improvements:
+        hit = condition(live, better.when).fill_null(False) & live["rated"].is_in(list(better.categories)).fill_null(False)
+        floor = pl.when(hit).then(pl.min_horizontal(rating, floor)).otherwise(floor)
+        reasons.append(pl.when(hit).then(pl.lit(f"{better.reason} ({better.source}; {better.certainty})")))
+    candidates = [floor]
+    for trigger in regime.triggers:
+        hit = condition(live, trigger.when).fill_null(False)
         candidates.append(pl.when(hit).then(pl.lit(ranks[trigger.at_least], pl.Int64)).otherwise(0))
         reasons.append(pl.when(hit).then(pl.lit(f"at least {trigger.at_least}: {trigger.reason} ({trigger.source}; {trigger.certainty})")))
-    rated = _own_ratings(live, regime, portfolio, ranks)
-    extra = extra.join(rated, on="_i", how="left", maintain_order="left")
-    candidates.append(pl.col("_rated").fill_null(0))
+    before = pl.col("previous_category").replace_strict(ranks, default=None, return_dtype=pl.Int64)
+    for cure in regime.cures:
+        holds = live["previous_category"].is_in(list(cure.categories)).fill_null(False) & ~condition(live, cure.until).fill_null(False)
+        candidates.append(pl.when(holds).then(before).otherwise(0))
+        reasons.append(pl.when(holds).then(pl.format(f"stays in {{}}: {cure.reason} ({cure.source}; {cure.certainty})", pl.col("previous_category"))))
+    candidates.append(rating.fill_null(0))
     reasons.append(
-        pl.when(pl.col("_rated").is_not_null()).then(
-            pl.format("at least {}: rated by the {} on {}", pl.col("_rated_code"), pl.col("_rated_by"), pl.col("_rated_on").dt.to_string("%Y-%m-%d"))
+        pl.when(rating.is_not_null()).then(
+            pl.format("at least {}: rated by the {} on {}", pl.col("rated"), pl.col("rated_by"), pl.col("rated_on").dt.to_string("%Y-%m-%d"))
         )
     )
-    out = extra.select(rank=pl.max_horizontal(candidates), reasons=pl.concat_list(reasons).list.drop_nulls())
-    return out["rank"], out["reasons"]
+    if regime.near_edge_days is not None:
+        reasons.append(_near_edge(regime, regime.near_edge_days))
+    return live.with_columns(_own=pl.max_horizontal(candidates), _reasons=pl.concat_list(reasons).list.drop_nulls())
 
 
-def _own_ratings(live: pl.DataFrame, regime: Regime, portfolio: Portfolio, ranks: dict[str, int]) -> pl.DataFrame:
-    given = (
-        portfolio.table("classifications")
-        .filter((pl.col("regime") == regime.id) & (pl.col("source") != "computed") & pl.col("category").is_in(list(ranks)))
-        .select("loan_id", "category", "source", rated_on="as_of", known="known_at")
-    )
-    dated = live.select("_i", "loan_id", "as_of").join(given, on="loan_id", how="inner").filter(pl.col("rated_on") <= pl.col("as_of"))
-    latest = dated.sort("rated_on").group_by("_i", maintain_order=True).agg(pl.all().last())
-    return latest.select(
-        "_i",
-        _rated=pl.col("category").replace_strict(ranks, default=None, return_dtype=pl.Int64),
-        _rated_code="category",
-        _rated_by="source",
-        _rated_on="rated_on",
-    )
-
-
-def _with_contagion(live: pl.DataFrame, regime: Regime) -> pl.DataFrame:
-    rule = regime.contagion
-    live = live.with_columns(_final=pl.col("_own"))
-    if rule is None or live.height == 0:
-        return live
-    touched = condition(live, rule.applies).fill_null(False)
-    live = live.with_columns(_touched=touched)
-    if rule.kind == "worst_of_borrower":
-        worst = pl.col("_own").filter(pl.col("_touched")).max().over("borrower_id", "as_of")
-        raised = pl.when(pl.col("_touched")).then(worst).otherwise(pl.col("_own"))
-    else:
-        bad_ranks = [c.rank for c in regime.categories if c.npl]
-        balance = pl.col("claim_principal").cast(pl.Int128)
-        bad = balance.filter(pl.col("_own").is_in(bad_ranks)).sum().over("borrower_id", "as_of")
-        whole = balance.sum().over("borrower_id", "as_of")
-        pct = int((rule.above_pct or Decimal(0)) * 100)
-        over = bad * pl.lit(10_000, pl.Int64).cast(pl.Int128) > whole * pl.lit(pct, pl.Int64).cast(pl.Int128)
-        floor = next(c.rank for c in regime.categories if c.code == rule.at_least)
-        raised = pl.when(pl.col("_touched") & over).then(pl.max_horizontal("_own", pl.lit(floor, pl.Int64))).otherwise(pl.col("_own"))
-    live = live.with_columns(_final=raised)
-    added = pl.concat_list(pl.lit(f"contagion: {rule.reason} ({rule.source}; {rule.certainty})"))
-    return live.with_columns(_reasons=pl.when(pl.col("_final") > pl.col("_own")).then(pl.col("_reasons").list.concat(added)).otherwise(pl.col("_reasons")))
-
-
-def _with_provision(done: pl.DataFrame, regime: Regime, table: ProvisionTable | None) -> pl.DataFrame:
-    if table is not None and regime.id not in table.regimes:
-        table = None
-    if table is not None:
-        rate = pl.col("category").replace_strict(table.rates(), default=None, return_dtype=pl.Int64)
-        own_rate = pl.col("category_own").replace_strict(table.rates(), default=None, return_dtype=pl.Int64)
-        base, general, why = table.base, table.general, None
-    elif regime.has_own_rates:
-        rate, own_rate = _band_rate(regime, "_final"), _band_rate(regime, "_own")
-        base, general, why = regime.provision_base or "own_on_book_principal", 0, None
-    else:
-        none = pl.lit(None, pl.Int64)
-        return done.with_columns(
-            provision_pct=none,
-            provision_own_pct=none,
-            provision_base=none,
-            provision=none,
-            provision_reason=pl.lit("no provision table: name one in the policy or with --provisions"),
-        )
-    done = done.with_columns(
-        provision_pct=rate, provision_own_pct=own_rate, provision_base=evaluate_one(done, compile_sql(base, done.columns)).fill_null(0).cast(pl.Int64)
-    )
-    specific = percent_of(pl.col("provision_base"), pl.col("provision_pct"))
-    general_part = percent_of(pl.col("provision_base"), pl.lit(general, pl.Int64))
-    return done.with_columns(
-        provision=specific + general_part,
-        provision_reason=pl.when(pl.col("category").is_null()).then(pl.col("not_classified")).otherwise(pl.lit(why, pl.String)),
-    )
-
-
-def _band_rate(regime: Regime, rank_column: str) -> pl.Expr:
-    """The rate of the category in the loan's own segment and security."""
-    ranks = {c.code: c.rank for c in regime.categories}
-    out = pl.lit(None, pl.Int64)
-    for i, segment in enumerate(regime.segments):
-        for security in segment.securities:
-            here = pl.col(f"_fits{i}") & pl.col("guarantee_mode").is_in(security.guarantee_modes)
-            for band in security.bands:
-                if band.provision_pct is not None:
-                    out = pl.when(here & (pl.col(rank_column) == ranks[band.code])).then(pl.lit(int(band.provision_pct * 10**7), pl.Int64)).otherwise(out)
+def _near_edge(regime: Regime, within: int) -> pl.Expr:
+    """Said of a loan close to an edge, where the text counts months and the days here are its usual reading."""
+    edges = sorted({b.start for s in regime.segments for x in s.securities for b in x.bands if b.start > 1})
+    out = pl.lit(None, pl.String)
+    for edge in edges:
+        close = (pl.col("_days") >= edge - within) & (pl.col("_days") < edge + within)
+        out = pl.when(close).then(pl.lit(f"warning: within {within} days of the edge {edge}; the text counts months")).otherwise(out)
     return out
+
+
+def _named(done: pl.DataFrame, regime: Regime) -> pl.DataFrame:
+    codes = {c.rank: c.code for c in regime.categories}
+    return done.with_columns(
+        category=pl.col("_final").replace_strict(codes, default=None, return_dtype=pl.String),
+        category_own=pl.col("_own").replace_strict(codes, default=None, return_dtype=pl.String),
+        category_name=pl.col("_final").replace_strict({c.rank: c.en for c in regime.categories}, default=None, return_dtype=pl.String),
+        npl=pl.col("_final").replace_strict({c.rank: c.npl for c in regime.categories}, default=None, return_dtype=pl.Boolean),
+    )
+
+
+def _with_since(done: pl.DataFrame, regime: Regime) -> pl.DataFrame:
+    """Since when the category and the non-performing state hold: from memory, else from the days, else as_of.
+
+    A loan whose band alone makes it non-performing became so when its days reached the first non-performing band.
+    """
+    same = pl.col("previous_category") == pl.col("category")
+    edge = _npl_edge(regime)
+    reached = pl.lit(None, pl.Date)
+    if edge is not None and regime.counts_in == "calendar_day":
+        reached = pl.when(pl.col("_days") >= edge).then(pl.col("as_of") - pl.duration(days=pl.col("_days") - edge))
+    return done.with_columns(
+        since_on=pl.when(pl.col("category").is_null()).then(None).when(same).then(pl.col("previous_since_on")).otherwise(pl.col("as_of")),
+        npa_since_on=pl.when("npl").then(pl.min_horizontal(pl.coalesce("npa_since_remembered", reached, "npa_since_on", "as_of"), reached, "npa_since_on")),
+    )
+
+
+def _npl_edge(regime: Regime) -> int | None:
+    """The first count that is non-performing, where it is the same in every segment in force."""
+    npl = {c.code for c in regime.categories if c.npl}
+    edges = {min((b.start for b in x.bands if b.code in npl), default=None) for s in regime.segments for x in s.securities}
+    return edges.pop() if len(edges) == 1 else None
 
 
 def check_dates(regime: Regime, as_of: date, *, allow_expired: bool) -> str | None:
@@ -226,4 +221,4 @@ def check_dates(regime: Regime, as_of: date, *, allow_expired: bool) -> str | No
     if regime.in_force(as_of) or allow_expired:
         return None
     until = f" to {regime.effective_to}" if regime.effective_to else ""
-    return f"{regime.id} is in force from {regime.effective_from}{until}, not on {as_of}: give --allow-expired to use it all the same"
+    return f"{regime.id} is in force from {regime.effective_from or 'an unknown day'}{until}, not on {as_of}: give --allow-expired to use it all the same"

@@ -1,67 +1,134 @@
-"""Provision tables as dated data: rates by category, general and specific kept apart, each with its own base."""
+"""Provision tables as dated data: rates by category or by rule, general and specific kept apart, each with its own base.
+
+A table has a purpose: ``regulatory`` (what a supervisor requires), ``accounting`` or ``tax`` (what a tax law lets deduct). They are never mixed.
+"""
 
 from __future__ import annotations
 
-import tomllib
 from dataclasses import dataclass
+from datetime import date
 from decimal import Decimal
 from functools import cache
-from importlib.resources import files
 from typing import Any
 
-from mloan_report.measures.regime import CERTAINTIES, RefusedRegime
+from mloan_report.measures.data_folder import toml_files
+from mloan_report.measures.regime import CERTAINTIES, RefusedRegime, within
+
+PURPOSES = ("regulatory", "accounting", "tax")
+SCALE = 10**7
+
+
+@dataclass(frozen=True)
+class RateRule:
+    """A rate where ``when`` (SQL) fits: ``pct`` and ``step`` for each of ``steps`` (SQL count), at most ``cap``; all in 10^-7 percent."""
+
+    when: str
+    pct: int
+    step: int
+    steps: str | None
+    cap: int
+
+
+@dataclass(frozen=True)
+class Part:
+    """Percent (10^-7) of a base (SQL over the loan view, summed over the book)."""
+
+    pct: int
+    base: str
 
 
 @dataclass(frozen=True)
 class ProvisionTable:
-    """Rates in 10^-7 percent; ``general`` is added to every loan's specific rate; ``base`` is SQL over the loan view."""
+    """Rates in 10^-7 percent; ``base`` is SQL over the loan view.
+
+    ``level`` loan: each loan has its provision; ``general`` is added to it. ``level`` portfolio: the requirement is the greatest of
+    ``alternatives``, each a sum of parts over the whole book.
+    """
 
     id: str
     en: str
     local: str | None
     source: str
     certainty: str
-    effective_from: str
+    purpose: str
+    level: str
+    effective_from: str | None
+    effective_to: str | None
     regimes: tuple[str, ...]
     base: str
     general: int
+    general_base: str | None
+    general_categories: tuple[str, ...]
     specific: tuple[tuple[str, int], ...]
+    rules: tuple[RateRule, ...]
+    alternatives: tuple[tuple[str, tuple[Part, ...]], ...]
     note: str | None
 
     def rates(self) -> dict[str, int]:
         """The specific rate by category."""
         return dict(self.specific)
 
+    def in_force(self, on: date) -> bool:
+        """Whether *on* lies within its dates."""
+        return within(on, self.effective_from, self.effective_to)
+
 
 @cache
 def provision_tables() -> dict[str, ProvisionTable]:
     """Every provision table that comes with the library, by id."""
-    found = {}
-    for entry in sorted(files("mloan_report.measures").joinpath("provisions").iterdir(), key=lambda e: e.name):
-        if entry.name.endswith(".toml"):
-            table = parse_provisions(tomllib.loads(entry.read_text(encoding="utf-8")), entry.name)
-            found[table.id] = table
-    return found
+    return {table.id: table for table in (parse_provisions(data, name) for name, data in toml_files("provisions"))}
 
 
 def parse_provisions(data: dict[str, Any], file: str) -> ProvisionTable:
     """A table from its data; refused without a source, a certainty or a rate."""
-    for name in ("id", "en", "source", "certainty", "effective_from", "regimes", "base", "specific_pct"):
+    for name in ("id", "en", "source", "certainty"):
         if not data.get(name):
             raise RefusedRegime(f"{file}: {name} is missing")
     if data["certainty"] not in CERTAINTIES:
         raise RefusedRegime(f"{file}: certainty {data['certainty']!r} is not known")
-    scaled = tuple((str(code), int(Decimal(rate) * 10**7)) for code, rate in data["specific_pct"].items())
+    purpose = data.get("purpose", "regulatory")
+    if purpose not in PURPOSES:
+        raise RefusedRegime(f"{file}: purpose {purpose!r} is not one of {', '.join(PURPOSES)}")
+    rules = tuple(_rule(r, file) for r in data.get("rate", []))
+    alternatives = tuple((a["name"], tuple(Part(_scaled(p["pct"], file), p["base"]) for p in a["parts"])) for a in data.get("alternative", []))
+    specific = tuple((str(code), _scaled(rate, file)) for code, rate in data.get("specific_pct", {}).items())
+    if sum(map(bool, (rules, alternatives, specific))) != 1:
+        raise RefusedRegime(f"{file}: needs rates by category (specific_pct), by rule (rate) or for the portfolio (alternative), and only one of them")
+    if not alternatives and not (data.get("regimes") and data.get("base")):
+        raise RefusedRegime(f"{file}: regimes or base is missing")
     return ProvisionTable(
-        data["id"],
-        data["en"],
-        data.get("zh"),
-        data["source"],
-        data["certainty"],
-        data["effective_from"],
-        tuple(data["regimes"]),
-        data["base"],
-        int(Decimal(data.get("general_pct", "0")) * 10**7),
-        scaled,
-        data.get("note"),
+        id=data["id"],
+        en=data["en"],
+        local=data.get("zh", data.get("local")),
+        source=data["source"],
+        certainty=data["certainty"],
+        purpose=purpose,
+        level="portfolio" if alternatives else "loan",
+        effective_from=data.get("effective_from"),
+        effective_to=data.get("effective_to"),
+        regimes=tuple(data.get("regimes", ())),
+        base=data.get("base", ""),
+        general=_scaled(data.get("general_pct", "0"), file),
+        general_base=data.get("general_base"),
+        general_categories=tuple(data.get("general_categories", ())),
+        specific=specific,
+        rules=rules,
+        alternatives=alternatives,
+        note=data.get("note"),
     )
+
+
+def _rule(data: dict[str, Any], file: str) -> RateRule:
+    for name in ("when", "pct"):
+        if not data.get(name):
+            raise RefusedRegime(f"{file}: a rate has no {name}")
+    return RateRule(
+        data["when"], _scaled(data["pct"], file), _scaled(data.get("step_pct", "0"), file), data.get("steps"), _scaled(data.get("cap_pct", "100"), file)
+    )
+
+
+def _scaled(text: str, file: str) -> int:
+    value = Decimal(text)
+    if not 0 <= value <= 100:
+        raise RefusedRegime(f"{file}: {text} is not a percent from 0 to 100")
+    return int(value * SCALE)

@@ -1,52 +1,49 @@
-"""Regimes as dated data: loading, and what loading refuses.
+"""Regimes as dated data: what one says, and the ones that come with the library.
 
-A regime is one file in measures/regimes (or a user's own folder): who issued it, from when, how days are counted, its
-segments with bands by kind of security, its categories, its triggers. Gaps, overlaps, missing sources and unknown
-categories are refused when it loads.
+A regime is one file in measures/regimes (or a user's own): who issued it, from when, how days are counted, its segments with bands by kind
+of security, its categories, triggers, contagion, cures, and what the lender's own rating may do. :mod:`regime_file` reads and refuses.
 """
 
 from __future__ import annotations
 
-import itertools
-import tomllib
-from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import date
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
 from decimal import Decimal
-from functools import cache
-from importlib.resources import files
-from pathlib import Path
-from typing import Any
 
 CERTAINTIES = ("official", "secondary", "public_code", "knowledge", "knowledge_low")
-ALL_MODES = (
-    "unsecured",
-    "guaranteed",
-    "mortgaged",
-    "pledged",
-    "combined_with_guarantor",
-    "combined_without_guarantor",
-    "joint_liability_group",
-)
+BELOW_FIRST_BAND = "performing"
+"""The category of a loan below the first band of a regime that states only its bad classes: performing, class not stated."""
 
 
 class RefusedRegime(ValueError):
-    """A regime, provision table or ratio file that cannot be relied on; the message names the file and the reason."""
+    """A regime, provision table, limit, warning or ratio file that cannot be relied on; the message names the file and the reason."""
 
 
 @dataclass(frozen=True)
 class Band:
-    """Days (inclusive, counted by the regime's method) that make a category, and its rate in percent."""
+    """What is counted (inclusive, by the regime's method) that makes a category; its rate, or the ends of a range, in percent.
+
+    ``secured_pct`` is the rate of the part covered by collateral where the regime splits a balance; ``provision_pct`` that of the rest.
+    """
 
     code: str
     start: int
     end: int | None
-    provision_pct: Decimal | None
+    provision_pct: Decimal | None = None
+    provision_low: Decimal | None = None
+    provision_high: Decimal | None = None
+    secured_pct: Decimal | None = None
 
     @property
     def text(self) -> str:
         """The band as read: ``31-60`` or ``over 180``."""
         return f"over {self.start - 1}" if self.end is None else f"{self.start}-{self.end}" if self.end != self.start else f"{self.start}"
+
+    @property
+    def rate(self) -> Decimal | None:
+        """The rate to provide at: of a range, its upper end, so that no provision is too low."""
+        return self.provision_pct if self.provision_pct is not None else self.provision_high
 
 
 @dataclass(frozen=True)
@@ -60,23 +57,34 @@ class Security:
 
 @dataclass(frozen=True)
 class Segment:
-    """Loans to which a set of bands applies; ``applies`` is SQL over the loan view."""
+    """Loans to which a set of bands applies; ``applies`` is SQL over the loan view. Dates bound it where bands changed under one name."""
 
     name: str
     applies: str
     certainty: str
+    rate_certainty: str | None
     securities: tuple[Security, ...]
+    effective_from: str | None = None
+    effective_to: str | None = None
+
+    def in_force(self, on: date) -> bool:
+        """Whether the segment's bands hold on that day."""
+        return within(on, self.effective_from, self.effective_to)
 
 
 @dataclass(frozen=True)
 class Category:
-    """A category; ``npl`` is None where the regime does not say whether it counts as non-performing."""
+    """A category, from best to worst by ``rank``; ``npl`` is None where the regime does not say whether it is non-performing.
+
+    ``provision_pct`` is the rate of a category that a judgement or event makes, without a band of its own.
+    """
 
     code: str
     en: str
     local: str
     npl: bool | None
     rank: int
+    provision_pct: Decimal | None = None
 
 
 @dataclass(frozen=True)
@@ -92,7 +100,13 @@ class Trigger:
 
 @dataclass(frozen=True)
 class Contagion:
-    """How a borrower's other loans weigh: the worst of the borrower, or a share of non-performing debt."""
+    """How a person's other debts weigh on a loan.
+
+    - ``worst_of_person``: the worst category among the person's loans here.
+    - ``non_performing_share``: above ``above_pct`` of the debts here non-performing: all are at least ``at_least``.
+    - ``overdue_share_everywhere``: above ``above_pct`` of the debts here and elsewhere overdue more than ``days_over`` days.
+    - ``worst_elsewhere``: the worst category that other lenders report (external_debts.category), where it is one of the regime's.
+    """
 
     kind: str
     applies: str
@@ -101,6 +115,63 @@ class Contagion:
     certainty: str
     above_pct: Decimal | None = None
     at_least: str | None = None
+    days_over: int | None = None
+    min_share_pct: Decimal | None = None
+
+
+@dataclass(frozen=True)
+class Cure:
+    """A loan that stood in one of ``categories`` when last classified stays there until ``until`` (SQL over the loan view) holds."""
+
+    categories: tuple[str, ...]
+    until: str
+    reason: str
+    source: str
+    certainty: str
+
+
+@dataclass(frozen=True)
+class Improvement:
+    """Where a regime lets the lender's rating be better than the band: the categories, and when."""
+
+    categories: tuple[str, ...]
+    when: str
+    reason: str
+    source: str
+    certainty: str
+
+
+@dataclass(frozen=True)
+class GeneralProvision:
+    """A general provision beside the specific one: percent of ``base`` (SQL; ``provision_specific`` may be named) of some categories."""
+
+    pct: Decimal
+    base: str
+    categories: tuple[str, ...]
+    source: str
+    certainty: str
+
+
+@dataclass(frozen=True)
+class Materiality:
+    """Both thresholds that past-due money must exceed for its days to count: an amount (by product class) and a share of the exposure."""
+
+    amount_retail: Decimal
+    amount_other: Decimal
+    currency_code: str
+    share_pct: Decimal
+    retail: str
+    source: str
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A whole number of the regime that a user may set; ``default`` is ours."""
+
+    name: str
+    default: int
+    value: int
+    meaning: str
 
 
 @dataclass(frozen=True)
@@ -113,166 +184,86 @@ class Regime:
     local: str | None
     source: str
     certainty: str
+    rate_certainty: str | None
     instrument_certainty: str
-    effective_from: str
+    effective_from: str | None
     effective_to: str | None
     unit: str
-    days: str
     dpd_method: str
+    days: str
+    counts_in: str
     segments: tuple[Segment, ...]
     categories: tuple[Category, ...]
-    triggers: tuple[Trigger, ...]
-    contagion: Contagion | None
-    special_mention: tuple[str, ...]
-    provision_base: str | None
-    provision_base_note: str | None
-    note: str | None
+    triggers: tuple[Trigger, ...] = ()
+    contagion: tuple[Contagion, ...] = ()
+    cures: tuple[Cure, ...] = ()
+    improvements: tuple[Improvement, ...] = ()
+    special_mention: tuple[str, ...] = ()
+    npa_by: tuple[str, ...] = ()
+    npa_from: int | None = None
+    provision_base: str | None = None
+    provision_base_note: str | None = None
+    general: GeneralProvision | None = None
+    materiality: Materiality | None = None
+    near_edge_days: int | None = None
+    settings: tuple[Setting, ...] = ()
+    note: str | None = None
 
     def category(self, code: str) -> Category:
         """The category with *code*; KeyError when the regime has none."""
-        return next(c for c in self.categories if c.code == code)
+        for c in self.categories:
+            if c.code == code:
+                return c
+        raise KeyError(code)
 
     def in_force(self, on: date) -> bool:
-        """Whether *on* lies within its dates; a partial date means its first day (from) or last day (to)."""
-        return _first_day(self.effective_from) <= on and (self.effective_to is None or on <= _last_day(self.effective_to))
+        """Whether *on* lies within its dates; a partial date means its first day (from) or last day (to), an unknown one no bound."""
+        return within(on, self.effective_from, self.effective_to)
 
     @property
     def has_own_rates(self) -> bool:
         """Whether its bands carry provision rates."""
-        return any(b.provision_pct is not None for s in self.segments for x in s.securities for b in x.bands)
+        return any(b.rate is not None for s in self.segments for x in s.securities for b in x.bands)
 
     @property
     def marks_npl(self) -> bool:
         """Whether it says which categories are non-performing."""
         return any(c.npl for c in self.categories)
 
-
-@cache
-def regimes() -> dict[str, Regime]:
-    """Every regime that comes with the library, by id."""
-    found = {}
-    for entry in sorted(files("mloan_report.measures").joinpath("regimes").iterdir(), key=lambda e: e.name):
-        if entry.name.endswith(".toml"):
-            regime = parse_regime(tomllib.loads(entry.read_text(encoding="utf-8")), entry.name)
-            found[regime.id] = regime
-    return found
-
-
-def load_regime(path: str | Path) -> Regime:
-    """A user's own regime file, under the same refusals."""
-    file = Path(path)
-    return parse_regime(tomllib.loads(file.read_text(encoding="utf-8")), file.name)
+    def counting_as_npl(self, codes: Iterable[str]) -> Regime:
+        """The regime with categories that it leaves open counted as non-performing. ValueError for one that it does not leave open."""
+        wanted = set(codes)
+        closed = [c.code for c in self.categories if c.code in wanted and c.npl is not None]
+        unknown = wanted - {c.code for c in self.categories}
+        if unknown or closed:
+            left = ", ".join(c.code for c in self.categories if c.npl is None) or "no category"
+            raise ValueError(f"{self.id} leaves {left} open, not {', '.join(sorted(unknown) + closed)}")
+        return replace(self, categories=tuple(replace(c, npl=True) if c.code in wanted else c for c in self.categories))
 
 
-def parse_regime(data: dict[str, Any], file: str) -> Regime:
-    """A regime from its data; :class:`RefusedRegime` names what is wrong."""
-    for name in ("id", "country", "en", "source", "certainty", "effective_from", "unit", "days", "dpd_method"):
-        if not data.get(name):
-            raise RefusedRegime(f"{file}: {name} is missing")
-    if data["certainty"] not in CERTAINTIES:
-        raise RefusedRegime(f"{file}: certainty {data['certainty']!r} is not one of {', '.join(CERTAINTIES)}")
-    categories = tuple(Category(c["code"], c["en"], c.get("local", c["en"]), c.get("npl"), rank) for rank, c in enumerate(data.get("category", [])))
-    codes = {c.code for c in categories}
-    if len(codes) != len(categories) or not categories:
-        raise RefusedRegime(f"{file}: categories are missing or stand twice")
-    segments = tuple(_segment(s, codes, file) for s in data.get("segment", []))
-    if not segments:
-        raise RefusedRegime(f"{file}: there is no segment")
-    triggers = tuple(_trigger(t, codes, file) for t in data.get("trigger", []))
-    contagion = _contagion(data["contagion"], codes, file) if "contagion" in data else None
-    return Regime(
-        id=data["id"],
-        country=data["country"],
-        en=data["en"],
-        local=data.get("zh", data.get("local")),
-        source=data["source"],
-        certainty=data["certainty"],
-        instrument_certainty=data.get("instrument_certainty", data["certainty"]),
-        effective_from=data["effective_from"],
-        effective_to=data.get("effective_to"),
-        unit=data["unit"],
-        days=data["days"],
-        dpd_method=data["dpd_method"],
-        segments=segments,
-        categories=categories,
-        triggers=triggers,
-        contagion=contagion,
-        special_mention=tuple(data.get("special_mention", [])),
-        provision_base=data.get("provision_base"),
-        provision_base_note=data.get("provision_base_note"),
-        note=data.get("note"),
-    )
+def within(on: date, start: str | None, end: str | None) -> bool:
+    """Whether *on* lies between partial dates (2007, 2025-10, 2023-07-01), both inclusive; None is no bound."""
+    return (start is None or first_day(start) <= on) and (end is None or on <= last_day(end))
 
 
-def _segment(data: dict[str, Any], codes: set[str], file: str) -> Segment:
-    name = data.get("name") or "?"
-    if not data.get("applies"):
-        raise RefusedRegime(f"{file}: segment {name!r} does not say to what it applies")
-    securities = []
-    seen: set[str] = set()
-    for entry in data.get("security", []):
-        modes = tuple(entry.get("guarantee_modes", ALL_MODES))
-        if seen & set(modes):
-            raise RefusedRegime(f"{file}: segment {name!r}: {', '.join(sorted(seen & set(modes)))} stands under two securities")
-        seen |= set(modes)
-        securities.append(Security(entry["name"], modes, _bands(entry.get("bands", []), codes, f"{file}: {name}/{entry['name']}")))
-    if not securities:
-        raise RefusedRegime(f"{file}: segment {name!r} has no bands")
-    return Segment(name, data["applies"], data.get("certainty", "knowledge"), tuple(securities))
-
-
-def _bands(rows: Sequence[dict[str, Any]], codes: set[str], where: str) -> tuple[Band, ...]:
-    bands = []
-    for row in rows:
-        if row["code"] not in codes:
-            raise RefusedRegime(f"{where}: {row['code']!r} is not a category")
-        pct = Decimal(row["provision_pct"]) if "provision_pct" in row else None
-        bands.append(Band(row["code"], row["from"], row.get("to"), pct))
-    if not bands:
-        raise RefusedRegime(f"{where}: there is no band")
-    for before, after in itertools.pairwise(bands):
-        if before.end is None or after.start <= before.end:
-            raise RefusedRegime(f"{where}: bands {before.text} and {after.text} overlap")
-        if after.start > before.end + 1:
-            raise RefusedRegime(f"{where}: there is a gap between {before.text} and {after.text}")
-    if bands[-1].end is not None:
-        raise RefusedRegime(f"{where}: there is a gap above {bands[-1].end}")
-    return tuple(bands)
-
-
-def _trigger(data: dict[str, Any], codes: set[str], file: str) -> Trigger:
-    for name in ("at_least", "when", "reason", "source", "certainty"):
-        if not data.get(name):
-            raise RefusedRegime(f"{file}: a trigger has no {name}")
-    if data["at_least"] not in codes:
-        raise RefusedRegime(f"{file}: trigger at_least {data['at_least']!r} is not a category")
-    return Trigger(**{k: data[k] for k in ("at_least", "when", "reason", "source", "certainty")})
-
-
-def _contagion(data: dict[str, Any], codes: set[str], file: str) -> Contagion:
-    if data.get("kind") not in ("worst_of_borrower", "non_performing_share") or not data.get("source"):
-        raise RefusedRegime(f"{file}: contagion needs a known kind and a source")
-    if data["kind"] == "non_performing_share" and (data.get("at_least") not in codes or "above_pct" not in data):
-        raise RefusedRegime(f"{file}: contagion by share needs above_pct and at_least")
-    return Contagion(
-        data["kind"],
-        data["applies"],
-        data["reason"],
-        data["source"],
-        data["certainty"],
-        Decimal(data["above_pct"]) if "above_pct" in data else None,
-        data.get("at_least"),
-    )
-
-
-def _first_day(text: str) -> date:
+def first_day(text: str) -> date:
+    """The first day of a partial date."""
     parts = [int(p) for p in text.split("-")]
     return date(parts[0], parts[1] if len(parts) > 1 else 1, parts[2] if len(parts) > 2 else 1)
 
 
-def _last_day(text: str) -> date:
+def last_day(text: str) -> date:
+    """The last day of a partial date."""
     parts = [int(p) for p in text.split("-")]
     if len(parts) == 3:
         return date(*parts)
     year, month = (parts[0], parts[1]) if len(parts) == 2 else (parts[0], 12)
-    return date(year + month // 12, month % 12 + 1, 1).fromordinal(date(year + month // 12, month % 12 + 1, 1).toordinal() - 1)
+    return date(year + month // 12, month % 12 + 1, 1) - timedelta(days=1)
+
+
+def weaker(certainties: Iterable[str | None]) -> str:
+    """The weakest of some marks of certainty."""
+    return max((c for c in certainties if c), key=CERTAINTIES.index, default="official")
+
+
+Settings = Mapping[str, int]

@@ -3,7 +3,7 @@
 ``pl.sql_expr`` opens files while parsing, wraps narrow integers, divides into floats and broadcasts aggregates. So an
 expression is read word by word first: only listed functions, whole numbers, known columns, and our own macros
 (``DAYS(a, b)`` = a - b in days, ``MONTHS(a, b)`` = completed months from b to a, ``HALF_UP(n, d)`` = n / d rounded half
-up, ``ADD_DAYS(d, n)``), whose integers are 64 bits wide.
+up, ``ADD_DAYS(d, n)``, ``ADD_MONTHS(d, n)``), whose integers are 64 bits wide.
 """
 
 from __future__ import annotations
@@ -256,6 +256,7 @@ MACROS: dict[str, Function] = {
     "HALF_UP": half_up,
     "PERCENT_OF": lambda percent, amount: percent_of(amount, percent),
     "AT_SCALE": lambda amount, digits, scale: _at_scale(amount, digits, scale),
+    "ADD_MONTHS": lambda d, n: d.dt.offset_by(pl.format("{}mo", n)),
     "ADD_DAYS": lambda d, n: d + pl.duration(days=n),
     "LENGTH": lambda t: t.str.len_chars().cast(pl.Int64),
     "OCTET_LENGTH": lambda t: t.str.len_bytes().cast(pl.Int64),

@@ -14,6 +14,7 @@ import polars as pl
 from mloan_report.model import Institution
 from mloan_report.portfolio import Portfolio
 from mloan_report.portfolio.typing import ROW
+from mloan_report.position.in_force import INSTALMENT_COMPONENTS
 from mloan_report.position.position import Positions, work_out
 
 
@@ -24,21 +25,26 @@ def loan_view(portfolio: Portfolio, positions: Positions, known_at: date | None 
     borrowers = borrowers.rename({c: f"borrower_{c}" for c in borrowers.columns if c != "borrower_id"})
     branches = portfolio.table("branches").drop(ROW)
     branches = branches.rename({c: f"branch_{c}" for c in branches.columns if c != "branch_id"})
+    facilities = portfolio.table("facilities").select("facility_id", facility_kind="kind").unique("facility_id", keep="first", maintain_order=True)
     view = (
         positions.loans.join(loans.unique("loan_id", keep="first", maintain_order=True), on="loan_id", how="left", maintain_order="left")
         .join(borrowers.unique("borrower_id", keep="first", maintain_order=True), on="borrower_id", how="left", maintain_order="left")
         .join(branches.unique("branch_id", keep="first", maintain_order=True), on="branch_id", how="left", maintain_order="left")
+        .join(facilities, on="facility_id", how="left", maintain_order="left")
     )
     for block in (
         _security(portfolio, positions),
         _restructured(portfolio, positions, known_at),
         _refinances(portfolio),
+        _counted(portfolio, positions),
+        _elsewhere(portfolio, positions),
         _bankrupt(portfolio, positions),
         _operational_delay(portfolio, positions, known_at),
     ):
         view = view.join(block, on=[c for c in ("loan_id", "as_of") if c in block.columns], how="left", maintain_order="left")
     return view.with_columns(
-        pl.col("collateral_value", "guarantors", "times_restructured", "operational_delay_days").fill_null(0),
+        pl.col("collateral_value", "guarantors", "times_restructured", "times_rescheduled", "interest_forgiven").fill_null(0),
+        pl.col("operational_delay_days", "external_balance", "external_overdue", "external_days_past_due", "external_instalment").fill_null(0),
         pl.col("restructured", "in_probation", "refinances", "borrower_bankrupt").fill_null(False),
         region_code=pl.coalesce("use_region_code", "borrower_region_code"),
         rate_band=_rate_band(),
@@ -97,10 +103,14 @@ def _restructured(portfolio: Portfolio, positions: Positions, known_at: date | N
         .group_by("loan_id", "as_of", maintain_order=True)
         .agg(
             times_restructured=hard.sum().cast(pl.Int64),
+            times_rescheduled=(hard & (pl.col("kind") == "instalment")).sum().cast(pl.Int64),
+            interest_forgiven=pl.col("interest_forgiven").fill_null(0).sum(),
             restructured=hard.any(),
             in_probation=watched.any(),
             category_before=pl.col("category_before").filter(hard).last(),
             restructured_on=pl.col("agreed_on").filter(hard).max(),
+            probation_until=pl.col("probation_until").filter(hard).last(),
+            cured_on=pl.col("cured_on").filter(hard & (pl.col("cured_on") <= pl.col("as_of"))).last(),
             extended_on=pl.col("agreed_on").filter(pl.col("kind") == "term").max(),
             restructuring_kind=pl.col("kind").last(),
         )
@@ -116,7 +126,59 @@ def _bankrupt(portfolio: Portfolio, positions: Positions) -> pl.DataFrame:
         .join(positions.loans.select("loan_id", "as_of"), on="loan_id", how="inner")
         .filter(pl.col("occurred_on") <= pl.col("as_of"))
     )
-    return dated.sort("occurred_on").group_by("loan_id", "as_of", maintain_order=True).agg(borrower_bankrupt=pl.col("kind").last() == "bankruptcy_filed")
+    return (
+        dated.sort("occurred_on")
+        .group_by("loan_id", "as_of", maintain_order=True)
+        .agg(
+            borrower_bankrupt=pl.col("kind").last() == "bankruptcy_filed",
+            borrower_bankrupt_on=pl.col("occurred_on").filter(pl.col("kind") == "bankruptcy_filed").last(),
+        )
+    )
+
+
+def _counted(portfolio: Portfolio, positions: Positions) -> pl.DataFrame:
+    """Days past due as each regime counts them, whatever method the policy has; and the day on which the last arrear was made good.
+
+    ``days_oldest_unpaid``: as_of minus the oldest unpaid due date, less days taken out. ``days_inclusive``: the due date is day 1,
+    judged at day-end. ``days_contractual``: from the contractual due date, nothing taken out.
+    """
+    dated = positions.items.filter("is_instalment")
+    left = pl.sum_horizontal([pl.col(c) - pl.col(f"{c}_paid") for c in INSTALMENT_COMPONENTS])
+    by_loan = dated.group_by("loan_id", "as_of").agg(
+        _due_today=((pl.col("due_on") == pl.col("as_of")) & (left > 0)).any(),
+        arrears_cleared_on=pl.col("paid_off_on").filter(pl.col("paid_off_on") > pl.col("due_on")).max(),
+    )
+    late = pl.col("days_past_due")
+    days = positions.loans.select("loan_id", "as_of", "days_past_due", "oldest_unpaid_due_on")
+    latest = positions.loans["as_of"].max()
+    inclusive = portfolio.institution.policy_on(latest if isinstance(latest, date) else date.max).days_past_due == "inclusive"
+    plain = (late - 1).clip(lower_bound=0) if inclusive else late
+    return (
+        days.join(by_loan, on=["loan_id", "as_of"], how="left", maintain_order="left")
+        .with_columns(
+            days_oldest_unpaid=plain,
+            days_inclusive=pl.when(plain > 0).then(plain + 1).when(pl.col("_due_today")).then(1).otherwise(0).cast(pl.Int64),
+            days_contractual=(pl.col("as_of") - pl.col("oldest_unpaid_due_on")).dt.total_days().fill_null(0).clip(lower_bound=0),
+        )
+        .drop("days_past_due", "oldest_unpaid_due_on", "_due_today")
+    )
+
+
+def _elsewhere(portfolio: Portfolio, positions: Positions) -> pl.DataFrame:
+    """What a borrower owes other lenders by the latest report of each source and lender up to as_of, in the loan's currency only."""
+    debts = portfolio.table("external_debts").drop(ROW)
+    loans = portfolio.table("loans").select("loan_id", "borrower_id", loan_currency="currency_code")
+    asked = positions.loans.select("loan_id", "as_of").join(loans, on="loan_id", how="inner")
+    dated = debts.rename({"as_of": "reported_on"}).join(asked, on="borrower_id", how="inner").filter(pl.col("reported_on") <= pl.col("as_of"))
+    dated = dated.filter(pl.col("currency_code").fill_null(pl.col("loan_currency")) == pl.col("loan_currency"))
+    latest = dated.sort("reported_on").group_by("loan_id", "as_of", "source", "lender", maintain_order=True).agg(pl.all().last())
+    return latest.group_by("loan_id", "as_of").agg(
+        external_balance=pl.col("balance").fill_null(0).sum(),
+        external_overdue=pl.col("overdue").fill_null(0).sum(),
+        external_days_past_due=pl.col("days_past_due").max(),
+        external_instalment=pl.col("instalment").fill_null(0).sum(),
+        external_lenders=pl.len().cast(pl.Int64),
+    )
 
 
 def _operational_delay(portfolio: Portfolio, positions: Positions, known_at: date | None) -> pl.DataFrame:

@@ -126,11 +126,12 @@ def run_case(case: Case) -> list[str]:
             out += _compare_position(positions.loans, loan, figures, where)
         view = loan_view(portfolio, positions, known_at)
         for regime, categories in expected.get("category", {}).items():
-            got = classify(view, regimes()[regime], portfolio, provision_tables().get(expected.get("provisions", "")))
+            table = provision_tables().get(expected.get("provisions", ""))
+            got = classify(view, regimes()[regime], portfolio, table, positions=positions, known_at=known_at)
             out += _compare_categories(got.loans, categories, f"{where} {regime}")
         if "ratios" in expected:
             regime = expected.get("regime")
-            classified = classify(view, regimes()[regime], portfolio) if regime else None
+            classified = classify(view, regimes()[regime], portfolio, positions=positions, known_at=known_at) if regime else None
             values = {r.ratio.id: r.value for r in ratios(view, portfolio, as_of, classified)}
             for name, value in expected["ratios"].items():
                 wanted = None if value is None else Decimal(str(value))
