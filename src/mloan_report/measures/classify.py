@@ -130,6 +130,8 @@ def _with_band(frame: pl.DataFrame, regime: Regime) -> pl.DataFrame:
                 inside_band = here & _inside(band)
                 rank = pl.when(inside_band).then(pl.lit(ranks[band.code], pl.Int64)).otherwise(rank)
                 text = pl.when(inside_band).then(pl.lit(band.text)).otherwise(text)
+                if band.certainty is not None:
+                    certainty = pl.when(inside_band).then(pl.lit(band.certainty)).otherwise(certainty)
     return frame.with_columns(_segment=segment, _band=rank, _band_text=text, certainty=certainty)
 
 

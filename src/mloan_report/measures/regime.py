@@ -25,6 +25,7 @@ class Band:
     """What is counted (inclusive, by the regime's method) that makes a category; its rate, or the ends of a range, in percent.
 
     ``secured_pct`` is the rate of the part covered by collateral where the regime splits a balance; ``provision_pct`` that of the rest.
+    ``certainty`` stands where it is not the segment's.
     """
 
     code: str
@@ -34,6 +35,7 @@ class Band:
     provision_low: Decimal | None = None
     provision_high: Decimal | None = None
     secured_pct: Decimal | None = None
+    certainty: str | None = None
 
     @property
     def text(self) -> str:

@@ -197,7 +197,8 @@ def _bands(rows: Sequence[dict[str, Any]], codes: set[str], where: str) -> tuple
         if row["code"] not in codes:
             raise RefusedRegime(f"{where}: {row['code']!r} is not a category")
         rates = {name: _percent(row[key], where) for name, key in _RATES.items() if key in row}
-        bands.append(Band(row["code"], _edge(row["from"], where), None if row.get("to") is None else _edge(row["to"], where), **rates))
+        sure = _certain(row["certainty"], where) if "certainty" in row else None
+        bands.append(Band(row["code"], _edge(row["from"], where), None if row.get("to") is None else _edge(row["to"], where), **rates, certainty=sure))
     if not bands:
         raise RefusedRegime(f"{where}: there is no band")
     for before, after in itertools.pairwise(bands):

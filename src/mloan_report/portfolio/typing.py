@@ -6,6 +6,8 @@ is Int64; flag is Boolean; amount is Int64 in minor units of the row's currency;
 
 from __future__ import annotations
 
+from functools import cache
+
 import polars as pl
 
 from mloan_report.model import Field, Table, fields_of, grammar
@@ -40,6 +42,7 @@ def frame_schema(model: type[Table]) -> pl.Schema:
     return pl.Schema(columns)
 
 
+@cache
 def empty_frame(model: type[Table]) -> pl.DataFrame:
     """A table without rows."""
     return pl.DataFrame(schema=frame_schema(model))

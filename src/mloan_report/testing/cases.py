@@ -25,6 +25,7 @@ from mloan_report.model.grammar import from_minor
 from mloan_report.portfolio import Portfolio, build_portfolio
 from mloan_report.position import POSITION_COLUMNS, work_out
 from mloan_report.position.loan_view import loan_view
+from mloan_report.position.position import HISTORY_MONTHS
 
 _DEFAULTS: dict[str, dict[str, Any]] = {
     "borrowers": {"borrower_id": "B1", "kind": "natural_person", "name": "CASE PERSON", "residence_country": "SV"},
@@ -120,7 +121,8 @@ def run_case(case: Case) -> list[str]:
     for expected in case.data["expected"]:
         as_of = _day(expected["as_of"])
         known_at = _day(expected["known_at"]) if expected.get("known_at") else None
-        positions = work_out(portfolio, as_of, known_at)
+        asks_history = any("payment_history" in figures for figures in expected.get("position", {}).values())
+        positions = work_out(portfolio, as_of, known_at, history_months=HISTORY_MONTHS if asks_history else 0)
         where = f"{as_of}" + (f" known at {known_at}" if known_at else "")
         for loan, figures in expected.get("position", {}).items():
             out += _compare_position(positions.loans, loan, figures, where)
