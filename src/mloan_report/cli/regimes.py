@@ -3,18 +3,31 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
 
 from mloan_report.cli.shared import CannotUse
-from mloan_report.measures import Regime, load_regime, provision_tables, regimes
+from mloan_report.measures import Regime, load_regime, provision_tables, regime_with, regimes
 from mloan_report.measures.classify import check_dates
 from mloan_report.measures.provision import ProvisionTable
 from mloan_report.model import Institution
 
 
-def chosen_regime(name: str | None, institution: Institution, as_of: date, *, allow_expired: bool, allow_uncertain: bool) -> Regime | None:
-    """The regime named (or a file), else the policy's, else None. An expired one needs --allow-expired, unless the policy names it."""
+def chosen_regime(
+    name: str | None,
+    institution: Institution,
+    as_of: date,
+    *,
+    allow_expired: bool,
+    allow_uncertain: bool,
+    settings: Mapping[str, str] | None = None,
+    also_npl: Sequence[str] = (),
+) -> Regime | None:
+    """The regime named (or a file), else the policy's, else None. An expired one needs --allow-expired, unless the policy names it.
+
+    *settings* are its whole numbers (``--set name=value``); *also_npl* categories that it leaves open.
+    """
     policy = institution.policy_on(as_of)
     wanted = name or policy.classification
     if wanted is None:
@@ -22,11 +35,16 @@ def chosen_regime(name: str | None, institution: Institution, as_of: date, *, al
     if wanted.endswith(".toml"):
         if not Path(wanted).is_file():
             raise CannotUse(f"{wanted} is not there")
-        regime = load_regime(wanted)
+        regime = load_regime(wanted, _numbers(settings))
     elif wanted in regimes():
-        regime = regimes()[wanted]
+        regime = regime_with(wanted, _numbers(settings)) if settings else regimes()[wanted]
     else:
         raise CannotUse(f"there is no regime {wanted}; there are {', '.join(regimes())}")
+    if also_npl:
+        try:
+            regime = regime.counting_as_npl(also_npl)
+        except ValueError as e:
+            raise CannotUse(str(e)) from None
     named_by_policy = policy.classification == regime.id
     why = check_dates(regime, as_of, allow_expired=allow_expired or named_by_policy)
     if why is not None:
@@ -38,6 +56,15 @@ def chosen_regime(name: str | None, institution: Institution, as_of: date, *, al
     if regime.certainty == "knowledge":
         print(f"warning: the bands of {regime.id} are unverified (certainty knowledge)", file=sys.stderr)
     return regime
+
+
+def _numbers(settings: Mapping[str, str] | None) -> dict[str, int]:
+    out = {}
+    for name, value in (settings or {}).items():
+        if not value.isdecimal():
+            raise CannotUse(f"--set {name}={value}: {value!r} is not a whole number")
+        out[name] = int(value)
+    return out
 
 
 def chosen_provisions(name: str | None, institution: Institution, as_of: date) -> ProvisionTable | None:

@@ -31,12 +31,17 @@ class _Question:
 
 @dataclass(frozen=True)
 class _ClassifyBucket(_Question):
+    regimes: tuple[Regime, ...]
+
     def __call__(self, number: int) -> pl.DataFrame:
-        assert self.regime is not None
         book = self.source.bucket(number)
         positions = work_out(book, self.as_of, self.known_at, history_months=0)
         view = loan_view(book, positions, self.known_at)
-        done = classify(view, self.regime, book, self.provisions, positions=positions, known_at=self.known_at).loans
+        together = togetherness(book)
+        done = pl.concat(
+            classify(view, r, book, self.provisions, positions=positions, known_at=self.known_at, together=together).loans.with_columns(regime=pl.lit(r.id))
+            for r in self.regimes
+        )
         return done.filter(~pl.col("loan_id").is_in(list(book.guest_loans))) if book.guest_loans else done
 
 
@@ -55,17 +60,28 @@ class _RatioBucket(_Question):
 
 
 def classify_book(
-    source: Source, regime: Regime, as_of: date, known_at: date | None = None, provisions: ProvisionTable | None = None, *, jobs: int | None = 1
+    source: Source,
+    regime: Regime | Sequence[Regime],
+    as_of: date,
+    known_at: date | None = None,
+    provisions: ProvisionTable | None = None,
+    *,
+    jobs: int | None = 1,
 ) -> Iterator[pl.DataFrame]:
-    """The classified loans (columns of :class:`Classified`), a frame a bucket, in the order borrower_id, loan_id."""
-    work = _ClassifyBucket(source, as_of, known_at, regime, provisions)
+    """The classified loans (columns of :class:`Classified` and ``regime``), a frame a bucket, by regime in the order borrower_id, loan_id.
+
+    Several regimes share one position and one loan view. A provision table counts where it is made for the regime.
+    """
+    several = (regime,) if isinstance(regime, Regime) else tuple(regime)
+    work = _ClassifyBucket(source, as_of, known_at, None, provisions, several)
     return over_buckets(source, work, range(source.count), jobs)
 
 
 def counts_by_category(regime: Regime, frames: Sequence[pl.DataFrame]) -> dict[str, int]:
     """Loans by category; those that the regime does not cover under ``not classified``."""
     counts: Counter[str] = Counter()
-    for frame in frames:
+    for whole in frames:
+        frame = whole.filter(pl.col("regime") == regime.id) if "regime" in whole.columns else whole
         counts.update(dict(frame.filter(pl.col("category").is_not_null()).group_by("category").len().rows()))
         counts["not classified"] += frame.filter(pl.col("not_classified") == NOT_COVERED).height
     return {code: counts[code] for code in [*(c.code for c in regime.categories), "not classified"]}
