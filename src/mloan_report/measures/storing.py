@@ -14,7 +14,7 @@ from pathlib import Path
 import polars as pl
 
 from mloan_report.model.currency import currencies
-from mloan_report.portfolio.buckets import BUCKETS_JSON
+from mloan_report.portfolio.partition import BUCKETS_JSON
 from mloan_report.portfolio.reading import UnusableInput
 from mloan_report.portfolio.writing import minor_to_text
 

@@ -47,7 +47,7 @@ def command(
     given = settings_of(settings or [])
     named = [
         chosen_regime(name, portfolio.institution, when, allow_expired=allow_expired, allow_uncertain=allow_uncertain, settings=given, also_npl=also_npl or [])
-        for name in regime or [None]
+        for name in (regime or [None])  # type: ignore[list-item]
     ]
     chosen = [r for r in named if r is not None]
     if not chosen:
