@@ -12,14 +12,23 @@ from mloan_report.portfolio.union import Union
 
 CONNECTING = ("spouse", "household", "parent", "child", "sibling", "other_family", "controls", "common_control", "actual_controller")
 """Relations that make a connected group (源: 关联方; family, control and common control). A director or partner alone does not."""
+CONTROL = ("controls", "common_control", "actual_controller")
+"""Relations along which related parties of related parties are related (formats/cn_supervision: transitive only through control)."""
+LIVING_TOGETHER = ("spouse", "household")
+"""Relations that make one household."""
 
 
 @dataclass(frozen=True)
 class Togetherness:
-    """Of every borrower or party that is not alone: the id that stands for its person, and for its connected group (id, root)."""
+    """Of every borrower or party that is not alone: the id that stands for its person, its connected group, its household and the parties
+    under one control (frames of id, root); and family ties (pairs of ids).
+    """
 
     people: pl.DataFrame
     groups: pl.DataFrame
+    households: pl.DataFrame
+    controlled: pl.DataFrame
+    family: tuple[tuple[str, str], ...] = ()
 
     def person_of(self, borrowers: pl.Series) -> pl.Series:
         """One key a person: borrowers that share an identity number are one; without a number each borrower is one."""
@@ -28,6 +37,26 @@ class Togetherness:
     def group_of(self, borrowers: pl.Series) -> pl.Series:
         """One key a connected group: the union of connecting relations over people."""
         return _rooted(borrowers, self.groups)
+
+    def household_of(self, borrowers: pl.Series) -> pl.Series:
+        """One key a household: one household_id, spouses, and relations of kind household; else the person alone."""
+        return _rooted(borrowers, self.households)
+
+    def related_to(self) -> dict[str, frozenset[str]]:
+        """For each person that has related parties, all of them: those under the same control, and, one step of family away, the family
+        of anyone among them with what that family controls. Keys and members are keys of control (:meth:`control_of`).
+        """
+        ties: dict[str, set[str]] = {}
+        ends = pl.DataFrame(self.family, schema={"a": pl.String, "b": pl.String}, orient="row")
+        for a, b in zip(_rooted(ends["a"], self.controlled), _rooted(ends["b"], self.controlled), strict=True):
+            if a != b:
+                ties.setdefault(a, set()).add(b)
+                ties.setdefault(b, set()).add(a)
+        return {key: frozenset(others) for key, others in ties.items()}
+
+    def control_of(self, borrowers: pl.Series) -> pl.Series:
+        """One key for all under one control (a person alone is one)."""
+        return _rooted(borrowers, self.controlled)
 
 
 def _rooted(ids: pl.Series, roots: pl.DataFrame) -> pl.Series:
@@ -42,7 +71,7 @@ def _frame(union: Union) -> pl.DataFrame:
 
 def togetherness(source: Source) -> Togetherness:
     """The people and groups of a book. What is held are the numbers and ids of those who are not alone."""
-    people, groups = Union(), Union()
+    people, groups, households, controlled = Union(), Union(), Union(), Union()
     number = pl.concat_str("scheme", pl.lit(":"), plain_number("value"))
     rows = columns_of(source, "identifiers", ("party_id", "scheme", "value", "status")).filter(
         pl.col("value").is_not_null() & (pl.col("status").fill_null("current") == "current")
@@ -51,9 +80,25 @@ def togetherness(source: Source) -> Togetherness:
     shared = numbers.filter(pl.col("number").is_duplicated()).group_by("number").agg(pl.col("party_id").sort())
     for ids in shared["party_id"].to_list():
         for other in ids[1:]:
-            people.join(ids[0], other)
-            groups.join(ids[0], other)
+            for union in (people, groups, households, controlled):
+                union.join(ids[0], other)
     relations = columns_of(source, "relations", ("party_id", "related_id", "kind")).filter(pl.col("kind").is_in(CONNECTING)).drop_nulls()
-    for a, b in relations.select("party_id", "related_id").rows():
+    family = []
+    for a, b, kind in relations.select("party_id", "related_id", "kind").rows():
         groups.join(a, b)
-    return Togetherness(_frame(people), _frame(groups))
+        if kind in LIVING_TOGETHER:
+            households.join(a, b)
+        if kind in CONTROL:
+            controlled.join(a, b)
+        else:
+            family.append((a, b))
+    for ids in _sharing_household(source):
+        for other in ids[1:]:
+            households.join(ids[0], other)
+    return Togetherness(_frame(people), _frame(groups), _frame(households), _frame(controlled), tuple(family))
+
+
+def _sharing_household(source: Source) -> list[list[str]]:
+    members = columns_of(source, "borrowers", ("borrower_id", "household_id")).drop_nulls()
+    shared = members.filter(pl.col("household_id").is_duplicated()).group_by("household_id").agg(pl.col("borrower_id").sort())
+    return shared["borrower_id"].to_list()
