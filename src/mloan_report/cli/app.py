@@ -18,7 +18,7 @@ scope cn_pbc_credit book --as-of 2026-10-31, build cn_pbc_credit book --as-of 20
 
 def command_names() -> list[str]:
     """The commands there are."""
-    return sorted(m.name.removesuffix("_command") for m in pkgutil.iter_modules(commands.__path__))
+    return sorted(m.name.removesuffix("_command").replace("_", "-") for m in pkgutil.iter_modules(commands.__path__))
 
 
 def build_app(arguments: list[str]) -> typer.Typer:
@@ -43,6 +43,6 @@ def build_app(arguments: list[str]) -> typer.Typer:
     names = command_names()
     wanted = [a for a in arguments[:1] if a in names] or names
     for name in wanted:
-        module = importlib.import_module(f"mloan_report.cli.commands.{name}_command")
+        module = importlib.import_module(f"mloan_report.cli.commands.{name.replace('-', '_')}_command")
         app.command(name, help=module.__doc__)(module.command)
     return app

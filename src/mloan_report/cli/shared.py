@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -42,6 +43,17 @@ def day(text: str, option: str = "--as-of") -> date:
 def optional_day(text: str | None, option: str = "--known-at") -> date | None:
     """A date, or None where the option was not given."""
     return None if text is None else day(text, option)
+
+
+def number(option: str, text: str) -> Decimal:
+    """A plain decimal from the command line."""
+    try:
+        value = Decimal(text)
+    except InvalidOperation:
+        value = Decimal("NaN")
+    if not value.is_finite():
+        raise CannotUse(f"{option} {text!r} is not a number such as 12000.00")
+    return value
 
 
 def moment(text: str | None) -> datetime | None:

@@ -7,6 +7,8 @@ from decimal import Decimal
 
 import polars as pl
 
+from mloan_report.model.currency import minor_digits
+from mloan_report.model.grammar import from_minor
 from mloan_report.portfolio import Portfolio
 from mloan_report.schedule.rounding import EXACT
 
@@ -34,3 +36,11 @@ def _over_a_third(pairs: dict[tuple[str, str], str], one: str, other: str) -> De
         if first is not None and second is not None:
             return EXACT.multiply(first, second)
     return None
+
+
+def money_of(book: Portfolio, minor: int, code: str, home: str, on: date) -> Decimal:
+    """Minor units of a currency in *home* at the closing rate of *on*; ValueError without a rate: nothing is summed silently."""
+    rate = rate_on(book, code, home, on)
+    if rate is None:
+        raise ValueError(f"no exchange rate from {code} to {home} on or before {on}")
+    return EXACT.multiply(from_minor(int(minor), minor_digits(code)), rate)

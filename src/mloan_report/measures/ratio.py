@@ -8,18 +8,18 @@ and converted at the closing rate of the date; the division is in Decimal with 4
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import ROUND_HALF_UP, Context, Decimal
 from functools import cache
-from importlib.resources import files
 from typing import Any
 
 import polars as pl
 
 from mloan_report.measures.classify import Classified
+from mloan_report.measures.data_folder import toml_files
+from mloan_report.measures.exchange import rate_on
 from mloan_report.measures.grouping import Togetherness, togetherness
 from mloan_report.measures.regime import CERTAINTIES, RefusedRegime, Regime
 from mloan_report.model.currency import minor_digits
@@ -46,11 +46,13 @@ class Ratio:
     source: str
     certainty: str
     note: str | None
+    scale: int = 1
 
     @property
     def formula(self) -> str:
         """The definition in words of the data."""
-        return f"{_words(self.numerator)} / {_words(self.denominator)}"
+        times = f" x {self.scale}" if self.scale != 1 else ""
+        return f"{_words(self.numerator)} / {_words(self.denominator)}{times}"
 
 
 @dataclass(frozen=True)
@@ -94,13 +96,12 @@ class RatioValue:
 def ratio_definitions() -> dict[str, Ratio]:
     """Every ratio that comes with the library, by id."""
     found: dict[str, Ratio] = {}
-    for entry in sorted(files("mloan_report.measures").joinpath("ratios").iterdir(), key=lambda e: e.name):
-        if entry.name.endswith(".toml"):
-            for data in tomllib.loads(entry.read_text(encoding="utf-8"))["ratio"]:
-                ratio = parse_ratio(data, entry.name)
-                if ratio.id in found:
-                    raise RefusedRegime(f"{entry.name}: ratio {ratio.id} stands twice")
-                found[ratio.id] = ratio
+    for name, data in toml_files("ratios"):
+        for raw in data["ratio"]:
+            ratio = parse_ratio(raw, name)
+            if ratio.id in found:
+                raise RefusedRegime(f"{name}: ratio {ratio.id} stands twice")
+            found[ratio.id] = ratio
     return found
 
 
@@ -121,6 +122,7 @@ def parse_ratio(data: Mapping[str, Any], file: str) -> Ratio:
         data["source"],
         data["certainty"],
         data.get("note"),
+        data.get("scale", 1),
     )
 
 
@@ -298,7 +300,7 @@ class _Calculation:
             if "net_assets" in self.ratio.needs:
                 why += ": with net assets of 0 or less any balance breaches a limit"
             return RatioValue(self.ratio, self.as_of, group, None, numerator, denominator, currency, why, tuple(self.warnings))
-        value = _EXACT.divide(numerator, denominator).quantize(PLACES, ROUND_HALF_UP, _EXACT)
+        value = _EXACT.divide(numerator * self.ratio.scale, denominator).quantize(PLACES, ROUND_HALF_UP, _EXACT)
         return RatioValue(self.ratio, self.as_of, group, value, numerator, denominator, currency, None, tuple(self.warnings))
 
     def _undefined(self, group: Mapping[str, str | None], reason: str) -> RatioValue:
@@ -343,17 +345,13 @@ class _Calculation:
         home = self.portfolio.institution.currency_code
         if code == home:
             return Decimal(1)
-        rows = (
-            self.portfolio.table("exchange_rates")
-            .filter((pl.col("currency_code") == code) & (pl.col("to_currency_code") == home) & (pl.col("as_of") <= self.as_of))
-            .sort("as_of")
-        )
-        if rows.height == 0:
+        rate = rate_on(self.portfolio, code, home, self.as_of)
+        if rate is None:
             raise _Unknown(f"no exchange rate from {code} to {home} on or before {self.as_of}")
-        used = f"{code}/{home} {rows['rate'][-1]} of {rows['as_of'][-1]}"
+        used = f"{code}/{home} {rate:f} of {self.as_of} or before"
         if used not in self.warnings:
             self.warnings.append(used)
-        return Decimal(rows["rate"][-1])
+        return rate
 
     def _financial(self, spec: Mapping[str, Any]) -> Decimal:
         on, column = (date(self.as_of.year - 1, 12, 31), spec["previous_year_end"]) if "previous_year_end" in spec else (self.as_of, spec["financials"])

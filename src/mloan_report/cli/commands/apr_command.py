@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mloan_report.cli.commands.schedule_command import number
-from mloan_report.cli.shared import CannotUse, day
+from mloan_report.cli.shared import CannotUse, day, number
 
 if TYPE_CHECKING:
     from mloan_report.schedule import Flow

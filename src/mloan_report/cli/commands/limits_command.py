@@ -62,9 +62,8 @@ def command(
         for holder in shown["holders"][:20]:
             amount = f" {Decimal(holder['amount']):f}" if holder["amount"] else ""
             who = "" if holder["members"] in ([], [holder["key"]]) else f" [{', '.join(holder['members'])}]"
-            print(
-                f"  {holder['status'].replace('_', ' ')}: {holder['key']}{who} {holder['figure'] or ''}{amount}{' ' + holder['reason'] if holder['reason'] else ''}"
-            )
+            why = f" {holder['reason']}" if holder["reason"] else ""
+            print(f"  {holder['status'].replace('_', ' ')}: {holder['key']}{who} {holder['figure'] or ''}{amount}{why}")
         if len(shown["holders"]) > 20:
             print(f"  ... and {len(shown['holders']) - 20} more: --json has them all")
     return 1 if any(f.failed for f in found) else 0

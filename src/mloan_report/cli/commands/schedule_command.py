@@ -8,13 +8,13 @@ from __future__ import annotations
 import csv
 import json
 import sys
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mloan_report.cli.shared import CannotUse, optional_day
+from mloan_report.cli.shared import CannotUse, number, optional_day
 
 if TYPE_CHECKING:
     from mloan_report.schedule import HolidayCalendar, PlanTerms
@@ -128,17 +128,6 @@ def choice(option: str, value: str, values: tuple[str, ...]) -> None:
     """Refuses a word that an option does not know."""
     if value not in values:
         raise CannotUse(f"{option} {value!r} is not one of {', '.join(values)}")
-
-
-def number(option: str, text: str) -> Decimal:
-    """A plain decimal from the command line."""
-    try:
-        value = Decimal(text)
-    except InvalidOperation:
-        value = Decimal("NaN")
-    if not value.is_finite():
-        raise CannotUse(f"{option} {text!r} is not a number such as 12000.00")
-    return value
 
 
 def _unit(currency: str | None, unit: str | None) -> Decimal:

@@ -1,0 +1,51 @@
+"""Where the loans of each category at one date stand at another: the migration matrix; its rows sum to 1.
+
+Example: mloan-report migration book --from 2026-09-30 --as-of 2026-10-31 --regime CN-NFRA-2023-1 --json
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated
+
+import typer
+
+from mloan_report.cli.shared import AsOf, CannotUse, Folder, Jobs, KnownAt, day, open_portfolio, optional_day, progress
+
+
+def command(
+    folder: Folder,
+    as_of: AsOf,
+    opening: Annotated[str, typer.Option("--from", help="The opening date, YYYY-MM-DD: the end of that day.")],
+    regime: Annotated[str | None, typer.Option("--regime", help="The regime's id, or a file; default: the policy's.")] = None,
+    basis: Annotated[str, typer.Option("--basis", help="count of loans, or opening balance.")] = "count",
+    known_at: KnownAt = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One object; figures are strings.")] = False,
+    allow_expired: Annotated[bool, typer.Option("--allow-expired", help="Use a regime that is not in force on the date.")] = False,
+    allow_uncertain: Annotated[bool, typer.Option("--allow-uncertain", help="Use a regime of certainty knowledge_low.")] = False,
+    jobs: Jobs = None,
+) -> int:
+    from mloan_report.cli.regimes import chosen_regime
+    from mloan_report.measures.migration import migration_matrix
+
+    when, first, known = day(as_of), day(opening, "--from"), optional_day(known_at)
+    portfolio = open_portfolio(folder)
+    chosen = chosen_regime(regime, portfolio.institution, when, allow_expired=allow_expired, allow_uncertain=allow_uncertain)
+    if chosen is None:
+        raise CannotUse("name a regime with --regime, or a policy in institution.toml")
+    try:
+        with progress("classifying at both dates"):
+            found = migration_matrix(portfolio, first, when, chosen, known, basis=basis, jobs=jobs)
+    except ValueError as e:
+        raise CannotUse(str(e)) from None
+    shown = found.as_dict()
+    if as_json:
+        print(json.dumps(shown, ensure_ascii=False, indent=2))
+        return 0
+    ranks = {c.code: c.rank for c in chosen.categories}
+    for category, row in shown["rows"].items():
+        moved = ", ".join(f"{state} {share} ({row['weights'][state]})" for state, share in row["shares"].items() if state in row["weights"])
+        worse = found.worsened(category, ranks)
+        print(f"{category}: {moved or 'undefined: no loan at the opening'}" + ("" if worse is None else f"; worsened {float(worse):.6f}"))
+    print(f"new loans, outside the matrix: {found.new_loans}")
+    return 0
