@@ -216,6 +216,11 @@ def _book(view: pl.DataFrame, portfolio: Portfolio, together: Togetherness, clas
     for column in by:
         if column not in view.columns:
             raise KeyError(column)
+    return with_measures(view, portfolio, together, classified)
+
+
+def with_measures(view: pl.DataFrame, portfolio: Portfolio, together: Togetherness, classified: Classified | None) -> pl.DataFrame:
+    """The loans on the books that have their home in *portfolio*, with what ratios ask beyond the loan view: category, npl, person, group."""
     book = view.filter(pl.col("own_on_book_principal") > 0)
     if portfolio.guest_loans:
         book = book.filter(~pl.col("loan_id").is_in(list(portfolio.guest_loans)))

@@ -12,14 +12,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import date
 from decimal import Decimal
 
 import polars as pl
 
 from mloan_report.measures.contagion import external
-from mloan_report.measures.grouping import Togetherness
+from mloan_report.measures.exchange import money_of
+from mloan_report.measures.grouping import Togetherness, togetherness
 from mloan_report.portfolio import Portfolio
+from mloan_report.portfolio.buckets import Source
 from mloan_report.portfolio.rounding import half_up
+from mloan_report.portfolio.workers import over_buckets
+from mloan_report.position import work_out
+from mloan_report.position.loan_view import loan_view
 from mloan_report.schedule.dates import FREQUENCIES
 from mloan_report.schedule.rounding import EXACT
 
@@ -43,6 +49,28 @@ class RepaymentAbility:
     def loan_to_income(self) -> Decimal | None:
         """Debt over annual income."""
         return EXACT.divide(self.debt, self.annual_income) if self.annual_income else None
+
+
+@dataclass(frozen=True)
+class _AbilityBucket:
+    source: Source
+    as_of: date
+    known_at: date | None
+    together: Togetherness
+
+    def __call__(self, number: int) -> pl.DataFrame:
+        book = self.source.bucket(number)
+        view = loan_view(book, work_out(book, self.as_of, self.known_at, history_months=0), self.known_at)
+        own = view.filter(~pl.col("loan_id").is_in(list(book.guest_loans))) if book.guest_loans else view
+        return ability_of_bucket(own, book, self.together)
+
+
+def repayment_ability(source: Source, as_of: date, known_at: date | None = None, *, jobs: int | None = 1) -> list[RepaymentAbility]:
+    """Every household with a debt on *as_of*, in the institution's currency. ValueError for a currency without a rate."""
+    work = _AbilityBucket(source, as_of, known_at, togetherness(source))
+    frames = list(over_buckets(source, work, range(source.count), jobs))
+    book, home = source.bucket(0), source.institution.currency_code
+    return ability_of_households(frames, lambda minor, code: money_of(book, minor, code, home, as_of))
 
 
 def ability_of_bucket(view: pl.DataFrame, book: Portfolio, together: Togetherness) -> pl.DataFrame:
