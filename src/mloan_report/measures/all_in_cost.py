@@ -121,7 +121,9 @@ def _years() -> pl.Expr:
     start, on = pl.col("start"), pl.col("on")
     days = (on - start).dt.total_days()
     months = (on.dt.year().cast(pl.Int64) - start.dt.year().cast(pl.Int64)) * 12 + on.dt.month().cast(pl.Int64) - start.dt.month().cast(pl.Int64)
-    at_end = on == on.dt.month_end()
+    # Steps go along month ends where every later flow is at one: see us_interval.
+    later = pl.when(on > start).then(on == on.dt.month_end())
+    at_end = later.all().over("loan_id") & (on > start)
 
     def back(n: pl.Expr) -> pl.Expr:
         moved = on.dt.offset_by(pl.format("-{}mo", n))

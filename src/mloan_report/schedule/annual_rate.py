@@ -15,7 +15,7 @@ from itertools import pairwise
 from math import lcm
 from typing import Literal, NamedTuple
 
-from mloan_report.schedule.dates import FREQUENCIES
+from mloan_report.schedule.dates import FREQUENCIES, month_end
 from mloan_report.schedule.intervals import UnitInterval, common_interval, eu_years, single_payment_interval, us_interval
 from mloan_report.schedule.plan import Plan
 from mloan_report.schedule.root import brackets, first_bracket, narrowed
@@ -61,33 +61,33 @@ class Convention:
     source: str
     certainty: str
     default_unit: Callable[[Sequence[date]], str | None]
-    time: Callable[[date, date, str], UnitInterval]
+    time: Callable[[date, date, str, bool], UnitInterval]
 
 
-def _compound_years(years: Callable[[date, date, str], Fraction]) -> Callable[[date, date, str], UnitInterval]:
-    def time(start: date, end: date, unit: str) -> UnitInterval:
-        t = years(start, end, unit)
-        # A year is the unit here and its part is compounded as well, so "whole" carries none of it: see _discount.
-        return UnitInterval(0, t, Fraction(1))
-
-    return time
+def _unit_periods(start: date, end: date, unit: str, month_ends: bool) -> UnitInterval:
+    return us_interval(start, end, unit, month_ends=month_ends)
 
 
-def _periods_and_days(start: date, end: date, unit: str) -> UnitInterval:
+def _eu_time(start: date, end: date, unit: str, month_ends: bool) -> UnitInterval:
+    # A year is the unit and its part is compounded as well, so "whole" carries none of it.
+    return UnitInterval(0, eu_years(start, end, unit), Fraction(1))
+
+
+def _periods_and_days(start: date, end: date, unit: str, month_ends: bool) -> UnitInterval:
     """Whole periods counted back from the flow; odd days as their part of a year of 365 days. Compounded as a whole."""
-    found = us_interval(start, end, unit)
+    found = us_interval(start, end, unit, month_ends=month_ends)
     if not found.fraction:
         return UnitInterval(0, Fraction(found.whole), found.per_year)
     odd = found.fraction * (365 if FREQUENCIES[unit].months == 12 else 15 if unit == "semimonthly" else FREQUENCIES[unit].days or 30 * FREQUENCIES[unit].months)
     return UnitInterval(0, found.whole + odd * found.per_year / 365, found.per_year)
 
 
-def _days_365(start: date, end: date, unit: str) -> UnitInterval:
+def _days_365(start: date, end: date, unit: str, month_ends: bool) -> UnitInterval:
     return UnitInterval(0, Fraction((end - start).days, 365), Fraction(1))
 
 
-def _uk(start: date, end: date, unit: str) -> UnitInterval:
-    return _days_365(start, end, unit) if unit == "daily" else _compound_years(eu_years)(start, end, unit)
+def _uk(start: date, end: date, unit: str, month_ends: bool) -> UnitInterval:
+    return (_days_365 if unit == "daily" else _eu_time)(start, end, unit, month_ends)
 
 
 CONVENTIONS: dict[str, Convention] = {
@@ -100,7 +100,7 @@ CONVENTIONS: dict[str, Convention] = {
             "Regulation Z, 12 CFR 1026 Appendix J (actuarial method)",
             "published_figure_via_public_code",
             common_interval,
-            us_interval,
+            _unit_periods,
         ),
         Convention(
             "eu",
@@ -109,7 +109,7 @@ CONVENTIONS: dict[str, Convention] = {
             "Directive 2008/48/EC Annex I; intervals as SWD(2012)128 section 4.1.1 (the leap-year denominator is not confirmed)",
             "official; intervals public_code",
             lambda days: _eu_unit(days),
-            _compound_years(eu_years),
+            _eu_time,
         ),
         Convention(
             "uk",
@@ -171,7 +171,8 @@ def annual_rate(flows: Sequence[Flow], convention: str, unit_period: str | None 
         last = single_payment_interval(start, merged[1].on)
         times = [UnitInterval(0, Fraction(0), last.per_year), last]
     else:
-        times = [rule.time(start, f.on, unit) for f in merged]
+        at_ends = all(month_end(f.on) for f in merged[1:])
+        times = [rule.time(start, f.on, unit, at_ends) for f in merged]
     per_year = times[-1].per_year
     return _solved(rule, unit, merged, times, per_year)
 

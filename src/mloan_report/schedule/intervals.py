@@ -42,13 +42,17 @@ def eu_years(start: date, end: date, unit: str) -> Fraction:
     return Fraction(whole * step, 12) + _odd_days(start, reached)
 
 
-def us_interval(start: date, end: date, unit: str) -> UnitInterval:
-    """Whole unit-periods counted back from the flow, and the odd days at the start as a fraction of one."""
+def us_interval(start: date, end: date, unit: str, *, month_ends: bool = True) -> UnitInterval:
+    """Whole unit-periods counted back from the flow, and the odd days at the start as a fraction of one.
+
+    From the last day of a month the steps go along month ends, unless the flows are known not to be at month ends (*month_ends* false):
+    28 February of payments on each 28th is a 28th.
+    """
     period = FREQUENCIES[unit]
     if period.days:
         whole, odd = divmod((end - start).days, period.days)
         return UnitInterval(whole, Fraction(odd, period.days), Fraction(period.per_year))
-    months, reached = _months_back(start, end, 1)
+    months, reached = _months_back(start, end, 1, along_month_ends=month_ends)
     odd = (reached - start).days
     if period.half_months:
         extra, odd = (1, odd - 15) if odd >= 15 else (0, odd)
