@@ -13,13 +13,19 @@ from pathlib import Path
 
 from mloan_report.checks import all_rules
 from mloan_report.filing.explanation import FILING_RULES
+from mloan_report.filing.measures_explained import explain_measure
 from mloan_report.identity import SCHEMES
 from mloan_report.layout.xsd import document_schema, line_schema
 from mloan_report.measures import provision_tables, ratio_definitions, regimes
+from mloan_report.measures.limit import limit_sets
+from mloan_report.measures.period import figures, period_ratio_definitions
+from mloan_report.measures.ratio import Ratio
+from mloan_report.measures.warning import warning_sets
 from mloan_report.model import Institution, fields_of, table_models
 from mloan_report.model.finding import Rule
 from mloan_report.packs import Pack, packs
 from mloan_report.position import POSITION_COLUMNS
+from mloan_report.schedule import CONVENTIONS, simple_annual_rate
 from mloan_report.testing.cases import load_case
 from mloan_report.testing.sample import make_sample
 
@@ -35,6 +41,8 @@ def pages() -> Iterator[tuple[str, str]]:
     yield "docs/position.md", _position()
     yield "docs/regimes.md", _regimes()
     yield "docs/ratios.md", _ratios()
+    yield "docs/limits.md", _limits()
+    yield "docs/schedules.md", _schedules()
     yield "docs/identity.md", _identity()
     yield "docs/cases.md", _cases()
     for pack in packs().values():
@@ -145,43 +153,119 @@ def _position() -> str:
     )
 
 
+LEFT_OUT = {
+    "CN-MOF-2012-20": "rates on a category that is already known, not a classification: it is the provision table CN-2012-20",
+    "IN-RBI-NBFC-MFI": "a provision of the portfolio as a whole, without categories: it is the provision table IN-RBI-NBFC-MFI",
+    "KZ-ARDFM-2025": "the category follows the size of a provision that is assessed one by one: there is no band to load; give the lender's ratings",
+    "MX-SOFIPO-AnexoD-pre2024": "only two of its rows are known: not enough for a regime",
+}
+METHODS = {
+    "oldest_unpaid": "as_of minus the due date of the oldest instalment not fully paid",
+    "inclusive": "the same, the due date being day 1, judged at day-end",
+    "cumulative_contractual": "from the contractual due date, nothing taken out",
+    "consecutive_material": "days in a row on which the past-due amount exceeds an amount and a share of the exposure",
+    "periods_missed": "unpaid instalments, by the loan's own frequency",
+    "months": "completed calendar months since the oldest unpaid due date",
+    "months_as_npa": "months begun since the loan became non-performing (classifications, else the present arrears)",
+}
+
+
 def _regimes() -> str:
-    out = [NOTE + "# Regimes and provision tables\n"]
+    out = [NOTE + "# Regimes and provision tables\n\nHow each counts:\n\n"]
+    out.append(_table(("method", "what is counted"), [(f"`{name}`", text) for name, text in METHODS.items()]))
+    out.append("\nLeft out, and why:\n\n" + _table(("id", "reason"), list(LEFT_OUT.items())))
     for r in regimes().values():
-        out.append(
-            f"\n## {r.id}: {r.en}\n\n{r.local or ''}\n\nIn force {r.effective_from} to {r.effective_to or 'now'}; unit {r.unit}; days `{r.days}` ({r.dpd_method}). Source: {r.source} (certainty {r.certainty}). {r.note or ''}\n\n"
-        )
-        rows: list[tuple[object, ...]] = []
-        for s in r.segments:
-            for x in s.securities:
-                rows += [
-                    (s.name, x.name, b.text, b.code, r.category(b.code).en, "" if b.provision_pct is None else b.provision_pct, s.certainty) for b in x.bands
-                ]
-        out.append(_table(("segment", "security", "days", "category", "name", "provision %", "certainty"), rows))
-        if r.triggers:
-            out.append(
-                "\n"
-                + _table(
-                    ("at least", "when", "reason", "source", "certainty"), [(t.at_least, f"`{t.when}`", t.reason, t.source, t.certainty) for t in r.triggers]
-                )
-            )
-        if r.contagion:
-            out.append(f"\nContagion: {r.contagion.reason} ({r.contagion.source}; {r.contagion.certainty}).\n")
+        text = "\n\n".join(explain_measure(r.id)).replace("\n  ", "\n- ")
+        heading, _, rest = text.partition("\n")
+        out.append(f"\n## {r.id}\n\n{heading.removeprefix(f'regime {r.id}: ')}\n\n{rest}\n")
+    out.append("\n# Provision tables\n")
     for t in provision_tables().values():
-        rates = ", ".join(f"{c}: {v / 10**7:g} %" for c, v in t.specific)
-        out.append(
-            f"\n## {t.id}: {t.en}\n\n{t.local or ''}\n\nSpecific {rates}; general {t.general / 10**7:g} % on all; base `{t.base}`; for {', '.join(t.regimes)}. Source: {t.source} (certainty {t.certainty}). {t.note or ''}\n"
-        )
+        heading, _, rest = explain_measure(t.id)[0].replace("\n  ", "\n- ").partition("\n")
+        out.append(f"\n## {t.id}\n\n{heading.removeprefix('provision table ')}\n\n{rest}\n")
     return "".join(out)
 
 
 def _ratios() -> str:
-    rows: list[tuple[object, ...]] = [(f"`{r.id}`", r.en, r.zh, r.formula, r.source, r.certainty, r.note or "") for r in ratio_definitions().values()]
+    def rows(known: dict[str, Ratio]) -> list[tuple[object, ...]]:
+        return [(f"`{r.id}`", r.en, r.zh, r.formula, r.source, r.certainty, r.note or "") for r in known.values()]
+
+    header = ("id", "English", "中文", "formula", "source", "certainty", "note")
     return (
         NOTE
-        + "# Ratios of one date\n\nA value is a pure number; undefined is null with the reason, never 0.\n\n"
-        + _table(("id", "English", "中文", "formula", "source", "certainty", "note"), rows)
+        + "# Ratios\n\nA value is a pure number; undefined is null with the reason, never 0.\n\n## Of one date\n\n"
+        + _table(header, rows(dict(ratio_definitions())))
+        + "\n## Of a period (`ratios --from D`)\n\n"
+        + _table(header, rows(period_ratio_definitions()))
+        + "\nThe figures they are made of; those of kind input come with `--input name=value`:\n\n"
+        + _table(
+            ("figure", "kind", "by group", "definition"), [(f"`{f.name}`", f.kind, "yes" if f.grouped else "no", f.definition) for f in figures().values()]
+        )
     )
+
+
+def _limits() -> str:
+    out = [
+        NOTE + "# Limits and early warnings\n\n`limits --rules ID` compares; a breach of an error limit, or one that cannot be computed, ends with status 1.\n"
+    ]
+    for s in limit_sets().values():
+        out.append(f"\n## {s.id}: {s.en}\n\n{s.note or ''}\n\n")
+        rows: list[tuple[object, ...]] = [
+            (
+                f"`{x.id}`",
+                x.en,
+                x.zh,
+                x.measure,
+                f"{x.operator} {x.value:f} {x.unit}",
+                x.base,
+                x.severity if x.enabled else "off",
+                f"{x.source}, {x.article}",
+                x.certainty,
+            )
+            for x in s.limits
+        ]
+        out.append(_table(("id", "English", "中文", "measure", "limit", "of", "severity", "source, article", "certainty"), rows))
+    for w in warning_sets().values():
+        out.append(f"\n## Early warnings: {w.id}\n\n{w.en}.\n\n")
+        warned: list[tuple[object, ...]] = [
+            (f"`{x.id}`", x.en, x.zh, f"`{x.ratio}`", ", ".join(x.by), f"{x.test} {x.level:f}", x.severity, x.source, x.certainty) for x in w.warnings
+        ]
+        out.append(_table(("id", "English", "中文", "ratio", "by", "fires when", "severity", "source", "certainty"), warned))
+        advised: list[tuple[object, ...]] = [(f"`{a.action}`", a.en, a.zh, f"{a.count} of {a.severity} or worse", a.due_days) for a in w.advice]
+        out.append("\n" + _table(("advice", "English", "中文", "when", "due, days"), advised))
+    return "".join(out)
+
+
+def _schedules() -> str:
+    rows: list[tuple[object, ...]] = [(f"`{c.id}`", c.kind, c.how, c.source, c.certainty) for c in CONVENTIONS.values()]
+    rows.append(("`cn_simple`", "simple", simple_annual_rate([]).how, simple_annual_rate([]).source, simple_annual_rate([]).certainty))
+    return (
+        NOTE
+        + SCHEDULES
+        + "\n## Annual rates\n\nA rate without its kind says nothing: 9.69 % nominal is 10.13 % effective.\n\n"
+        + _table(("convention", "kind", "how", "source", "certainty"), rows)
+    )
+
+
+SCHEDULES = """# Repayment plans and annual rates
+
+P principal, r rate of a period, n periods, B the balance. Everything in Decimal; each figure is rounded to the currency's unit by the rounding asked for.
+
+| method | 中文 | rule |
+|--|--|--|
+| equal_instalment | 等额本息 | the payment x of P = sum of x / product of (1 + r); interest = B r; the last row takes the residue |
+| equal_principal | 等额本金 | P / n each, interest = B r |
+| interest_only_bullet | 先息后本 | interest each period, P in the last |
+| bullet | 一次性还本付息 | P (1 + R t) at the end, simple interest |
+| flat | 等本等息 | P R T spread evenly over the rows |
+| sum_of_digits | 78法则 | P R T, row k bears (n - k + 1) / (n (n + 1) / 2) of it |
+| graduated | 等额累进 | the payment grows by step_amount every step_every rows |
+| graduated_geometric | 等比累进 | the payment grows by step_pct percent every step_every rows |
+| irregular | 不规则还款 | given due dates, interest by day count; principal given, or equal payments |
+
+Graces: principal (interest is paid), capitalised (interest is added to principal), deferred (interest waits, without interest on it, and is paid in equal parts
+afterwards). Due dates keep their anchor day: 31 January, 28 February, 31 March. Holidays come from a file, or from the extra `calendars`; a year that a calendar
+does not hold is an error.
+"""
 
 
 def _identity() -> str:

@@ -36,10 +36,14 @@ def test_importing_the_package_loads_nothing_heavy() -> None:
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
 
 
+FLOATS = {"measures/all_in_cost.py": "rates of a whole book are narrowed in floats; whatever is near a limit is decided in Decimal"}
+
+
 def test_no_float_stands_in_the_sources() -> None:
     found = [
         f"{p.relative_to(SRC)}:{n.lineno}"
         for p in SRC.rglob("*.py")
+        if p.relative_to(SRC).as_posix() not in FLOATS
         for n in ast.walk(ast.parse(p.read_text(encoding="utf-8")))
         if isinstance(n, ast.Constant) and isinstance(n.value, float)
     ]

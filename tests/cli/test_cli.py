@@ -210,7 +210,14 @@ def test_every_id_that_appears_anywhere_is_explained() -> None:
     from mloan_report.checks import all_rules
     from mloan_report.filing.explanation import explain
     from mloan_report.measures import provision_tables, ratio_definitions, regimes
+    from mloan_report.measures.limit import limit_sets
+    from mloan_report.measures.period import figures, period_ratio_definitions
+    from mloan_report.measures.warning import warning_sets
     from mloan_report.packs import packs
+    from mloan_report.schedule import CONVENTIONS
 
     ids = [*all_rules(), *regimes(), *ratio_definitions(), *provision_tables()] + [r.id for p in packs().values() for r in p.rules]
+    ids += [*period_ratio_definitions(), *figures(), *limit_sets(), *warning_sets(), *CONVENTIONS]
+    ids += [limit.id for s in limit_sets().values() for limit in s.limits] + [w.id for s in warning_sets().values() for w in s.warnings]
+    ids += [a.action for s in warning_sets().values() for a in s.advice]
     assert [i for i in ids if not explain(i)] == []
