@@ -83,7 +83,8 @@ class LimitResult:
         def text(value: Decimal | None, *, money: bool = False) -> str | None:
             if value is None:
                 return None
-            return f"{value.quantize(SHOWN, ROUND_HALF_UP) if rounds and not money else value:f}"
+            # Adding 0 takes the sign off a figure that rounds to nothing.
+            return f"{value.quantize(SHOWN, ROUND_HALF_UP) + 0 if rounds and not money else value:f}"
 
         return {
             "id": self.limit.id,
@@ -321,15 +322,14 @@ def _by_key(limit: Limit, frames: Sequence[pl.DataFrame], state: _State) -> Limi
 
 
 def _with_related(amounts: dict[str, tuple[Decimal, tuple[str, ...]]], state: _State) -> dict[str, tuple[Decimal, tuple[str, ...]]]:
-    """Each key of control with its family's keys added; a set that two keys share is shown once, under the larger key's name."""
+    """Each key of control with its family's keys added, under its own name; a set that several keys have is shown once."""
     ties = state.together.related_to()
     out: dict[tuple[str, ...], tuple[str, Decimal, tuple[str, ...]]] = {}
-    for key in amounts:
+    for key in sorted(amounts):
         keys = tuple(sorted({key, *ties.get(key, ())} & set(amounts)))
         total = sum((amounts[k][0] for k in keys), ZERO)
         members = tuple(sorted({m for k in keys for m in amounts[k][1]}))
-        if keys not in out:
-            out[keys] = (keys[0] if len(keys) > 1 else key, total, members)
+        out.setdefault(keys, (key, total, members))
     return {f"{name} and related" if len(members) > 1 else name: (total, members) for name, total, members in out.values()}
 
 

@@ -1,7 +1,8 @@
 """The case book: short stories of one loan or borrower that a lawyer or vendor can read and extend, run as tests.
 
 A case is a YAML file: ``title``, ``rests_on`` (the text it rests on), ``facts`` (table rows; what is not said takes the
-defaults below), and ``expected`` (by date: position, category, ratios, record fields, findings).
+defaults below), and ``expected`` (by date: position, category, ratios of the date or of a period, limits, migration, record
+fields, findings).
 """
 
 from __future__ import annotations
@@ -18,7 +19,11 @@ import polars as pl
 from mloan_report.filing.building import request_for
 from mloan_report.filing.making import make_filing
 from mloan_report.filing.validation import validate
-from mloan_report.measures import classify, provision_tables, ratios, regimes
+from mloan_report.measures import classify, provision_tables, ratios, regime_with, regimes
+from mloan_report.measures.limit import limit_sets
+from mloan_report.measures.limit_check import check_limits
+from mloan_report.measures.migration import migration_matrix
+from mloan_report.measures.period import period_ratios
 from mloan_report.model import Institution, fields_of, table_models
 from mloan_report.model.currency import minor_digits
 from mloan_report.model.grammar import from_minor
@@ -59,6 +64,8 @@ _DEFAULTS: dict[str, dict[str, Any]] = {
     "identifiers": {"party_id": "B1"},
     "party_events": {"party_id": "B1"},
     "positions": {"loan_id": "L1"},
+    "external_debts": {"borrower_id": "B1", "source": "bureau", "lender": "Other lender"},
+    "financials": {"scope": "solo"},
 }
 _AMOUNTS = {c.name for c in POSITION_COLUMNS if c.kind == "amount"}
 _PERCENTS = {c.name for c in POSITION_COLUMNS if c.kind == "percent"}
@@ -129,7 +136,8 @@ def run_case(case: Case) -> list[str]:
         view = loan_view(portfolio, positions, known_at)
         for regime, categories in expected.get("category", {}).items():
             table = provision_tables().get(expected.get("provisions", ""))
-            got = classify(view, regimes()[regime], portfolio, table, positions=positions, known_at=known_at)
+            chosen = regime_with(regime, expected["settings"]) if "settings" in expected else regimes()[regime]
+            got = classify(view, chosen, portfolio, table, positions=positions, known_at=known_at)
             out += _compare_categories(got.loans, categories, f"{where} {regime}")
         if "ratios" in expected:
             regime = expected.get("regime")
@@ -139,12 +147,47 @@ def run_case(case: Case) -> list[str]:
                 wanted = None if value is None else Decimal(str(value))
                 if (values[name] is None) != (wanted is None) or (wanted is not None and abs((values[name] or 0) - wanted) > Decimal("1e-9")):
                     out.append(f"{where}: ratio {name} is {values[name]}, expected {value}")
+        out += _compare_measures(portfolio, expected, as_of, known_at, where)
         if "findings" in expected:
             found = {f.code for f in validate(portfolio, as_of, known_at).findings}
             out += [f"{where}: finding {code} is missing" for code in expected["findings"] if code not in found]
         for pack, records in expected.get("records", {}).items():
             out += _compare_records(portfolio, pack, records, as_of, where)
     return out
+
+
+def _compare_measures(portfolio: Portfolio, expected: Mapping[str, Any], as_of: date, known_at: date | None, where: str) -> list[str]:
+    """Limits, ratios of a period and migration of a whole book."""
+    out: list[str] = []
+    regime = regimes()[expected["regime"]] if expected.get("regime") else None
+    if period := expected.get("period"):
+        inputs = {name: Decimal(str(value)) for name, value in period.get("inputs", {}).items()}
+        values = period_ratios(portfolio, _day(period["from"]), as_of, known_at, average=period.get("average", "ends"), inputs=inputs)
+        found = {v.ratio.id: v.value for v in values}
+        out += [f"{where}: {n} is {found[n]}, expected {v}" for n, v in period["ratios"].items() if not _near(found[n], v)]
+    if moved := expected.get("migration"):
+        assert regime is not None
+        matrix = migration_matrix(portfolio, _day(moved["from"]), as_of, regime, known_at, basis=moved.get("basis", "count"))
+        for category, row in moved["rows"].items():
+            got = {state: str(w) for state, w in matrix.weights[str(category)].items()}
+            wanted = {str(state): str(w) for state, w in row.items()}
+            out += [f"{where}: row {category} is {got}, expected {wanted}"] if got != wanted else []
+    if limits := expected.get("limits"):
+        results = {r.limit.id: r for r in check_limits(portfolio, as_of, limit_sets()[limits["rules"]], known_at, regime=regime)}
+        for name, wanted in limits["expect"].items():
+            shown = results[name].as_dict()
+            for field_name, value in wanted.items():
+                got_value: Any = [h["key"] for h in shown["holders"] if h["status"] == "breach"] if field_name == "who" else shown[field_name]
+                value = value if field_name == "who" or value is None else str(value)
+                got_value = str(got_value) if isinstance(got_value, int) else got_value
+                out += [f"{where}: {name}.{field_name} is {got_value}, expected {value}"] if got_value != value else []
+    return out
+
+
+def _near(found: Decimal | None, wanted: Any) -> bool:
+    if found is None or wanted is None:
+        return found is None and wanted is None
+    return abs(found - Decimal(str(wanted))) <= Decimal("1e-9")
 
 
 def _numbered(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -203,15 +246,17 @@ def _compare_categories(frame: pl.DataFrame, categories: Mapping[str, Any], wher
         expected = wanted if isinstance(wanted, Mapping) else {"category": wanted}
         for name, value in expected.items():
             got = row[name]
-            if name == "provision" and got is not None:
+            if name.startswith("provision") and name not in ("provision_reason", "provision_pct") and got is not None:
                 got = from_minor(got, minor_digits(row["currency_code"]))
                 value = Decimal(str(value))
             elif name == "reasons":
                 missing = [part for part in value if not any(part in reason for reason in got or [])]
                 out += [f"{where}: {loan}: no reason says {part!r}; there are {got}" for part in missing]
                 continue
+            elif isinstance(got, date):
+                value = _day(value)
             else:
-                value = None if value is None else str(value) if not isinstance(value, bool) else value
+                value = None if value is None else str(value) if isinstance(got, str) or not isinstance(value, bool | int) else value
             if got != value:
                 out.append(f"{where}: {loan}.{name} is {got}, expected {value}")
     return out
