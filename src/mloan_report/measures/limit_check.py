@@ -420,7 +420,10 @@ def _ratio(limit: Limit, frames: Sequence[pl.DataFrame], state: _State) -> Limit
 
 
 def _debt_service(limit: Limit, frames: Sequence[pl.DataFrame], state: _State) -> LimitResult:
-    households = ability_of_households(frames, state.money) if frames else []
+    try:
+        households = ability_of_households(frames, state.money) if frames else []
+    except _NotComputed as why:
+        return _not_computed(limit, state, str(why))
     holders, unknown = [], 0
     for h in households:
         figure = h.debt_service_ratio

@@ -150,15 +150,16 @@ class _AgeBucket:
 
     def __call__(self, number: int) -> pl.DataFrame:
         book = self.source.bucket(number)
-        out = []
+        names, out = bucket_names(self.edges), []
         for day in self.days:
             loans = work_out(book, day, self.known_at, history_months=0).loans.filter(pl.col("own_on_book_principal") > 0)
             if book.guest_loans:
                 loans = loans.filter(~pl.col("loan_id").is_in(list(book.guest_loans)))
-            at = pl.col("days_past_due").cut([float(e) for e in self.edges], labels=bucket_names(self.edges)).cast(pl.String)
-            out.append(
-                loans.group_by(bucket=at, currency_code="currency_code", as_of="as_of").agg(balance=pl.col("own_on_book_principal").cast(pl.Int128).sum())
-            )
+            at: pl.Expr = pl.lit(names[-1])
+            for edge, name in reversed(list(zip(self.edges, names, strict=False))):
+                at = pl.when(pl.col("days_past_due") <= edge).then(pl.lit(name)).otherwise(at)
+            grouped = loans.group_by(bucket=at, currency_code="currency_code", as_of="as_of")
+            out.append(grouped.agg(balance=pl.col("own_on_book_principal").cast(pl.Int128).sum()))
         return pl.concat(out)
 
 
