@@ -22,6 +22,8 @@ def plan_periods(terms: PlanTerms) -> tuple[Sequence[date | None], list[Fraction
     if terms.start is None and terms.first_due is None:
         if regular is None:
             raise CannotPlan(f"day count {terms.day_count} counts days: give the start")
+        if terms.roll != "none" or terms.end_of_month:
+            raise CannotPlan("dates that roll or stand at month ends need the start")
         return [None] * terms.term, [regular] * terms.term
     unrolled = _unrolled(terms)
     rolled = _rolled(terms, unrolled)
