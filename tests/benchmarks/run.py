@@ -114,6 +114,7 @@ def main() -> None:
     options.add_argument("--history", type=Path)
     options.add_argument("--scratch", type=Path, help="folder for the book; kept where given")
     options.add_argument("--only-build", action="store_true")
+    options.add_argument("--only-measures", action="store_true")
     asked = options.parse_args()
     scratch = asked.scratch or Path(tempfile.mkdtemp())
     try:
@@ -165,10 +166,14 @@ def run(scratch: Path, asked: argparse.Namespace) -> list[Line]:
     source = Buckets(laid)
     read = take("floor: reading the parquet with polars", lambda: read_alone(laid))
     del read
+    if asked.only_measures:
+        measure_book(source, take, asked.jobs)
+        return floored(out)
     if not asked.only_build:
         take("position, 24 months of history", lambda: spent(positions(source, asked.jobs)), "8 s at 1,000,000")
         take("all portfolio checks", lambda: validate(source, DAY, jobs=asked.jobs), "5 µs a loan, position and reading apart")
         measure_stored(source, scratch, take, asked.jobs)
+        measure_book(source, take, asked.jobs)
     take(
         "build without verification",
         lambda: build(pack, source, DAY, scratch / "none", made_at=MADE, jobs=asked.jobs, verify=False),
@@ -181,6 +186,11 @@ def run(scratch: Path, asked: argparse.Namespace) -> list[Line]:
     take("floor: writing the same bytes", lambda: written(files, scratch / "copy"))
     if pack == "sv_ssf_ctri":
         take("floor: lxml streaming validation", lambda: validated(files, pack))
+    return floored(out)
+
+
+def floored(out: list[Line]) -> list[Line]:
+    """Each line with its ratios to the floors of the run."""
     by = {x.name: x for x in out}
     for line in out:
         line.floors = {f.removeprefix("floor: "): line.wall / by[f].wall for f in by if f.startswith("floor") and by[f].wall > 0}
@@ -199,11 +209,39 @@ class CountPositions:
     """Works a bucket's position out and gives how many loans it has."""
 
     source: Any
+    history_months: int = 24
 
     def __call__(self, number: int) -> int:
         from mloan_report.position import work_out
 
-        return work_out(self.source.bucket(number), DAY).loans.height
+        return work_out(self.source.bucket(number), DAY, history_months=self.history_months).loans.height
+
+
+def measure_book(source: Any, take: Callable[..., Any], jobs: int) -> None:
+    """Measures of the whole book, from the book: position and loan view are in each of them."""
+    from mloan_report.measures import provision_tables, regimes
+    from mloan_report.measures.book import classify_book, ratios_of_book
+    from mloan_report.measures.limit import limit_sets
+    from mloan_report.measures.limit_check import check_limits
+    from mloan_report.measures.period import period_ratios
+    from mloan_report.measures.vintage import vintage_curves
+
+    chosen = [regimes()[r] for r in ("CN-NFRA-2023-1", "CN-CBRC-2007-63", "IN-RBI-IRACP")]
+    table = provision_tables()["CN-2002-98"]
+    take("position alone, no history", lambda: spent(over_no_history(source, jobs)))
+    take("classify under three regimes", lambda: spent(classify_book(source, chosen, DAY, None, table, jobs=jobs)))
+    take("all one-date ratios by two groupings", lambda: ratios_of_book(source, DAY, chosen[0], table, None, ("product", "branch_id"), jobs=jobs))
+    rules = limit_sets()["cn_microlender" if source.institution.country == "CN" else "generic"]
+    take("limits, price cap included", lambda: check_limits(source, DAY, rules, regime=chosen[0], provisions=table, jobs=jobs))
+    take("period ratios of a year", lambda: period_ratios(source, date(2025, 12, 31), DAY, jobs=jobs))
+    take("vintage curves", lambda: vintage_curves(source, DAY, jobs=jobs))
+
+
+def over_no_history(source: Any, jobs: int) -> Iterator[Any]:
+    """Positions without their history."""
+    from mloan_report.portfolio.workers import over_buckets
+
+    return over_buckets(source, CountPositions(source, 0), range(source.count), jobs)
 
 
 def measure_stored(source: Any, scratch: Path, take: Callable[..., Any], jobs: int) -> None:
@@ -213,7 +251,7 @@ def measure_stored(source: Any, scratch: Path, take: Callable[..., Any], jobs: i
     from mloan_report.measures import regimes
     from mloan_report.measures.classify import classify
     from mloan_report.measures.grouping import togetherness
-    from mloan_report.measures.ratio import ratio_sums, ratios_of_sums
+    from mloan_report.measures.ratio import RatioSums, ratio_sums, ratios_of_sums
     from mloan_report.portfolio.workers import over_buckets
 
     folder = scratch / "views"
@@ -227,13 +265,12 @@ def measure_stored(source: Any, scratch: Path, take: Callable[..., Any], jobs: i
     take("floor: reading the stored view", lambda: [pl.read_parquet(p).height for p in paths])
 
     def measures() -> int:
-        whole = None
+        parts = []
         for path in paths:
             view = pl.read_parquet(path)
             classified = classify(view, regime, replace(first, tables={}))
-            sums = ratio_sums(view, replace(first, tables={}), together, regime, classified, ("product", "branch_id"))
-            whole = sums if whole is None else whole.added(sums)
-        assert whole is not None
+            parts.append(ratio_sums(view, replace(first, tables={}), together, regime, classified, ("product", "branch_id")))
+        whole = RatioSums.merged(parts)
         return len(ratios_of_sums(whole, first, DAY, regime, ("product", "branch_id")))
 
     take("classify and all ratios by two columns", measures, "4 × reading those columns")

@@ -100,8 +100,5 @@ def ratios_of_book(
 ) -> list[RatioValue]:
     """All ratios of one date, worked out bucket by bucket. KeyError for a *by* that is no column of the loan view."""
     work = _RatioBucket(source, as_of, known_at, regime, provisions, togetherness(source), tuple(by), tuple(only) if only is not None else None)
-    whole: RatioSums | None = None
-    for sums in over_buckets(source, work, range(source.count), jobs):
-        whole = sums if whole is None else whole.added(sums)
-    assert whole is not None
+    whole = RatioSums.merged(list(over_buckets(source, work, range(source.count), jobs)))
     return ratios_of_sums(whole, source.bucket(0), as_of, regime, by, only)

@@ -33,7 +33,7 @@ COUNTED_WORDS = {
 OUTPUT = (
     "loan_id", "as_of", "borrower_id", "currency_code", "segment", "days", "category", "category_own", "category_name", "npl", "certainty", "reasons",
     "previous_category", "since_on", "npa_since_on", "provision_pct", "provision_own_pct", "provision_base", "provision_specific", "provision_general",
-    "provision", "provision_reason", "not_classified",
+    "provision", "provision_certainty", "provision_reason", "not_classified",
 )  # fmt: skip
 
 
@@ -43,7 +43,7 @@ class Classified:
 
     - ``days``: what the regime counts (``Regime.counts_in``); ``category_own`` before contagion; ``reasons`` a list, each with its source.
     - ``certainty`` of the bands used; ``previous_category`` as last stored, ``since_on`` and ``npa_since_on`` with that memory.
-    - provisions in minor units or null with ``provision_reason``; ``not_classified`` the reason why there is no category.
+    - provisions in minor units or null with ``provision_reason`` and the certainty of the rates; ``not_classified`` the reason why there is no category.
     """
 
     regime: Regime
@@ -92,6 +92,7 @@ def _with_facts(
     frame = frame.with_columns(_person=together.person_of(frame["borrower_id"]))
     frame = frame.with_columns(person_claim=pl.col("claim_principal").sum().over("_person", "as_of", "currency_code"))
     frame = frame.join(remembered(frame, regime.id, portfolio, known_at, regime.npa_by), on="_i", how="left", maintain_order="left")
+    frame = frame.with_columns(category_before=pl.coalesce("category_before", "category_remembered_before"))
     derived = pl.lit(None, pl.Date)
     if regime.npa_from is not None:
         late = pl.col("days_inclusive") - regime.npa_from

@@ -19,6 +19,7 @@ import polars as pl
 
 from mloan_report.measures.classify import classify
 from mloan_report.measures.exchange import money_of
+from mloan_report.measures.memory import stored_categories
 from mloan_report.measures.regime import Regime
 from mloan_report.portfolio.buckets import Source
 from mloan_report.portfolio.workers import over_buckets
@@ -77,6 +78,7 @@ class _MoveBucket:
     closing: date
     known_at: date | None
     regime: Regime
+    recompute: bool
 
     def __call__(self, number: int) -> pl.DataFrame:
         book = self.source.bucket(number)
@@ -85,6 +87,9 @@ class _MoveBucket:
             positions = work_out(book, day, self.known_at, history_months=0)
             view = loan_view(book, positions, self.known_at)
             loans = classify(view, self.regime, book, positions=positions, known_at=self.known_at).loans
+            if not self.recompute:
+                kept = stored_categories(book, self.regime.id, day, self.known_at)
+                loans = loans.join(kept, on="loan_id", how="left").with_columns(category=pl.coalesce("stored", "category"))
             at.append(loans.select("loan_id", "category").join(view.select("loan_id", "status", "currency_code", "own_on_book_principal"), on="loan_id"))
         before, after = at
         names = {"written_off": "written_off", "transferred": "transferred", "settled": "paid_off"}
@@ -101,14 +106,25 @@ class _MoveBucket:
 
 
 def migration_matrix(
-    source: Source, opening: date, closing: date, regime: Regime, known_at: date | None = None, *, basis: str = "count", jobs: int | None = 1
+    source: Source,
+    opening: date,
+    closing: date,
+    regime: Regime,
+    known_at: date | None = None,
+    *,
+    basis: str = "count",
+    recompute: bool = False,
+    jobs: int | None = 1,
 ) -> MigrationMatrix:
-    """The matrix between two dates under *regime*, by ``count`` of loans or opening ``balance``."""
+    """The matrix between two dates under *regime*, by ``count`` of loans or opening ``balance``.
+
+    A category that ``classify --store`` kept for one of the dates counts as it was stored, unless *recompute*.
+    """
     if basis not in ("count", "balance"):
         raise ValueError(f"basis {basis} is not count or balance")
     if opening >= closing:
         raise ValueError(f"the opening {opening} is not before the closing {closing}")
-    work = _MoveBucket(source, opening, closing, known_at, regime)
+    work = _MoveBucket(source, opening, closing, known_at, regime, recompute)
     rows = pl.concat(list(over_buckets(source, work, range(source.count), jobs)))
     home, book = source.institution.currency_code, source.bucket(0)
     codes = [c.code for c in regime.categories]

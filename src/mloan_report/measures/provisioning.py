@@ -23,16 +23,16 @@ def with_provision(done: pl.DataFrame, regime: Regime, table: ProvisionTable | N
     if table is not None and table.level == "portfolio":
         return _none(done, f"{table.id} provides for the portfolio as a whole, not by loan")
     if table is not None:
-        return _by_table(done, table)
+        return _by_table(done, table).with_columns(provision_certainty=pl.lit(table.certainty))
     if regime.has_own_rates:
-        return _by_bands(done, regime)
+        return _by_bands(done, regime).with_columns(provision_certainty=pl.lit(regime.rate_certainty or regime.certainty))
     return _none(done, NO_TABLE)
 
 
 def _none(done: pl.DataFrame, why: str) -> pl.DataFrame:
     none = pl.lit(None, pl.Int64)
     names = ("provision_pct", "provision_own_pct", "provision_base", "provision_specific", "provision_general", "provision")
-    return done.with_columns(**dict.fromkeys(names, none), provision_reason=pl.lit(why))
+    return done.with_columns(**dict.fromkeys(names, none), provision_reason=pl.lit(why), provision_certainty=pl.lit(None, pl.String))
 
 
 def _by_table(done: pl.DataFrame, table: ProvisionTable) -> pl.DataFrame:

@@ -30,6 +30,8 @@ from mloan_report.portfolio.sql import compile_sql, condition, evaluate_one
 
 _EXACT = Context(prec=60, rounding=ROUND_HALF_UP)
 PLACES = Decimal(1).scaleb(-15)
+_WIDEST = 2**127
+"""What a sum of squares must stay below to be taken in 128 bits."""
 WHOLE: tuple[str | None, ...] = ()
 
 
@@ -154,11 +156,24 @@ class RatioSums:
     groups: pl.DataFrame
     frames: dict[str, pl.DataFrame]
     provided: bool
+    _by_group: dict[str, dict[tuple[Any, ...], pl.DataFrame]] = field(default_factory=dict)
 
-    def added(self, other: RatioSums) -> RatioSums:
-        """The sums of both parts."""
-        frames = {name: _summed(pl.concat([frame, other.frames[name]])) for name, frame in self.frames.items()}
-        return RatioSums(pl.concat([self.groups, other.groups]).unique(maintain_order=True), frames, self.provided or other.provided)
+    def of_group(self, name: str, by: Sequence[str], key: tuple[Any, ...]) -> pl.DataFrame:
+        """The sums *name* of one group: a frame is taken apart once, not filtered for each ratio and group."""
+        if not by:
+            return self.frames[name]
+        if name not in self._by_group:
+            self._by_group[name] = self.frames[name].partition_by(by, as_dict=True)
+        found = self._by_group[name].get(key)
+        return self.frames[name].clear() if found is None else found
+
+    @staticmethod
+    def merged(parts: Sequence[RatioSums]) -> RatioSums:
+        """The sums of all parts of a book, each key summed once."""
+        first = parts[0]
+        frames = {name: _summed(pl.concat([p.frames[name] for p in parts])) for name in first.frames} if len(parts) > 1 else first.frames
+        groups = pl.concat([p.groups for p in parts]).unique(maintain_order=True)
+        return RatioSums(groups, frames, any(p.provided for p in parts))
 
 
 def ratio_sums(
@@ -177,8 +192,10 @@ def ratio_sums(
         if _lacks(ratio, regime) is not None:
             continue
         for spec in (ratio.numerator, ratio.denominator):
+            if {"financials", "previous_year_end"} & set(spec):
+                continue
             name = _name(spec)
-            if name not in frames and not {"financials", "previous_year_end"} & set(spec):
+            if name not in frames:
                 frames[name] = _sums_of(spec, book, by)
     provided = classified is not None and classified.loans["provision"].null_count() < classified.loans.height
     return RatioSums(book.select(by).unique(maintain_order=True) if by else pl.DataFrame(), frames, provided)
@@ -209,7 +226,10 @@ def _lacks(ratio: Ratio, regime: Regime | None) -> str | None:
 
 
 def _name(spec: Mapping[str, Any]) -> str:
-    return repr(sorted(spec.items()))
+    """One name for the figures that rest on the same sums: the largest, squares and totals of a column share them."""
+    verb = next(v for v in ("count", "sql", "sum", "square_of_sum", "largest", "squares") if v in spec)
+    kind = {"square_of_sum": "sum", "largest": "keyed", "squares": "keyed"}.get(verb, verb)
+    return repr((kind, spec[verb], spec.get("by"), spec.get("where")))
 
 
 def _book(view: pl.DataFrame, portfolio: Portfolio, together: Togetherness, classified: Classified | None, by: Sequence[str]) -> pl.DataFrame:
@@ -314,20 +334,26 @@ class _Calculation:
     def _figure(self, spec: Mapping[str, Any], key: tuple[Any, ...]) -> tuple[Decimal, str]:
         if "financials" in spec or "previous_year_end" in spec:
             return self._financial(spec), "money"
-        rows = self.sums.frames[_name(spec)]
-        for column, value in zip(self.by, key, strict=True):
-            rows = rows.filter(pl.col(column).eq_missing(pl.lit(value)))
+        rows = self.sums.of_group(_name(spec), self.by, key)
         if "count" in spec:
             return Decimal(int(rows["value"].sum())), "count"
         if "sum" in spec or "sql" in spec:
             return self._money(rows), "money"
+        one = rows["currency"].unique().to_list()
         if "largest" in spec:
+            if len(one) == 1:
+                largest = int(rows["value"].top_k(spec["top"]).sum())
+                return _EXACT.multiply(from_minor(largest, minor_digits(one[0])), self._rate(one[0])), "money"
             amounts = sorted(self._by(rows).values(), reverse=True)
             return sum(amounts[: spec["top"]], start=Decimal(0)), "money"
         if "squares" in spec:
             unknown = int(rows.filter(pl.col("key").is_null())["loans"].sum())
             if unknown:
                 raise _Unknown(f"{unknown} loans have no {spec['by']}: their share cannot be placed")
+            if len(one) == 1 and int(rows.select(pl.col("value").abs().max()).item()) ** 2 * rows.height < _WIDEST:
+                squares = int((rows["value"] * rows["value"]).sum())
+                unit = _EXACT.multiply(from_minor(1, minor_digits(one[0])), self._rate(one[0]))
+                return _EXACT.multiply(Decimal(squares), _EXACT.multiply(unit, unit)), "none"
             return sum((_EXACT.multiply(v, v) for v in self._by(rows).values()), start=Decimal(0)), "none"
         total = self._money(rows)
         return _EXACT.multiply(total, total), "none"

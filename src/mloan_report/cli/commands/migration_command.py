@@ -19,6 +19,7 @@ def command(
     opening: Annotated[str, typer.Option("--from", help="The opening date, YYYY-MM-DD: the end of that day.")],
     regime: Annotated[str | None, typer.Option("--regime", help="The regime's id, or a file; default: the policy's.")] = None,
     basis: Annotated[str, typer.Option("--basis", help="count of loans, or opening balance.")] = "count",
+    recompute: Annotated[bool, typer.Option("--recompute", help="Classify anew where a category was stored for the date.")] = False,
     known_at: KnownAt = None,
     as_json: Annotated[bool, typer.Option("--json", help="One object; figures are strings.")] = False,
     allow_expired: Annotated[bool, typer.Option("--allow-expired", help="Use a regime that is not in force on the date.")] = False,
@@ -35,7 +36,7 @@ def command(
         raise CannotUse("name a regime with --regime, or a policy in institution.toml")
     try:
         with progress("classifying at both dates"):
-            found = migration_matrix(portfolio, first, when, chosen, known, basis=basis, jobs=jobs)
+            found = migration_matrix(portfolio, first, when, chosen, known, basis=basis, recompute=recompute, jobs=jobs)
     except ValueError as e:
         raise CannotUse(str(e)) from None
     shown = found.as_dict()
