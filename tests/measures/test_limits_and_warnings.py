@@ -126,7 +126,7 @@ def test_costs_in_columns_are_those_of_the_exact_solver(principal: int, rate: in
         }
     )
     loans = portfolio.table("loans").select("loan_id", "repayment_frequency", "currency_code")
-    quick = all_in_rates(portfolio, loans, pl.Series("cap", [99.0]))["rate"][0]
+    quick = all_in_rates(portfolio, loans, [pl.Series("cap", [99.0])])["rate"][0]
     flows = [Flow(d, Decimal(a) / 100) for d, a in all_in_flows(portfolio, loans).select("on", "amount").rows()]
     exact = annual_rate(flows, "cn_irr", "weekly" if frequency in ("weekly", "fortnightly") else "monthly").rate_pct
     assert exact is not None

@@ -11,6 +11,7 @@ flows are of another shape, is solved again in Decimal: no decision rests on a f
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date
 from decimal import Decimal
 
@@ -72,17 +73,17 @@ def all_in_flows(portfolio: Portfolio, loans: pl.DataFrame, known_at: date | Non
     )
 
 
-def all_in_rates(portfolio: Portfolio, loans: pl.DataFrame, caps: pl.Series, known_at: date | None = None) -> pl.DataFrame:
+def all_in_rates(portfolio: Portfolio, loans: pl.DataFrame, caps: Sequence[pl.Series], known_at: date | None = None) -> pl.DataFrame:
     """loan_id, rate (effective, a part of 1, as Decimal text to 12 places) and reason (where there is none), in the order of *loans*.
 
-    *loans* has loan_id, repayment_frequency and currency_code; *caps* the limit of each loan, near which its rate is worked out exactly.
+    *loans* has loan_id, repayment_frequency and currency_code; *caps* are limits of each loan, near which its rate is worked out exactly.
     """
     flows = all_in_flows(portfolio, loans, known_at)
-    asked = loans.select("loan_id", "repayment_frequency", "currency_code", cap=caps)
+    asked = loans.select("loan_id", "repayment_frequency", "currency_code")
     found = asked.join(_newton(flows, asked), on="loan_id", how="left", maintain_order="left")
-    exact = found.filter(
-        pl.col("x").is_null() | ~pl.col("plain").fill_null(False) | ((pl.col("x") - pl.col("cap")).abs() < 1e-6) | ~pl.col("settled").fill_null(False)
-    )
+    near = [(found["x"] - cap.cast(pl.Float64)).abs() < 1e-6 for cap in caps]
+    found = found.with_columns(near=pl.any_horizontal([n.fill_null(False).alias(f"n{k}") for k, n in enumerate(near)]) if near else pl.lit(False))
+    exact = found.filter(pl.col("x").is_null() | pl.col("near") | ~pl.col("settled").fill_null(False))
     solved = _exactly(flows, exact)
     out = found.join(solved, on="loan_id", how="left", maintain_order="left")
     quick = pl.col("x").round(10).map_elements(lambda x: f"{x:.12f}", return_dtype=pl.String)
@@ -90,30 +91,33 @@ def all_in_rates(portfolio: Portfolio, loans: pl.DataFrame, caps: pl.Series, kno
 
 
 def _newton(flows: pl.DataFrame, asked: pl.DataFrame) -> pl.DataFrame:
-    """x, plain (one advance, then payments) and settled for each loan that has flows."""
+    """x and settled for each loan whose flows change their sign once, from advance to payment: it has one rate, and a step that comes to rest
+    has found it.
+    """
     rows = flows.join(asked.select("loan_id", "repayment_frequency"), on="loan_id", how="inner")
-    start = pl.col("on").min().over("loan_id")
-    rows = rows.with_columns(start=start).with_columns(t=_years())
-    shape = rows.group_by("loan_id").agg(
-        plain=((pl.col("amount") > 0).sum() == 1) & (pl.col("amount").first() > 0) & (pl.col("amount").sum() < 0),
-        advance=pl.col("amount").first().cast(pl.Float64),
-        paid=-pl.col("amount").filter(pl.col("amount") < 0).sum().cast(pl.Float64),
+    rows = rows.with_columns(start=pl.col("on").min().over("loan_id")).with_columns(t=_years())
+    pays = pl.col("amount") < 0
+    shape = rows.group_by("loan_id", maintain_order=True).agg(
+        once=(pays.cast(pl.Int8).diff().fill_null(0).abs().sum() == 1) & ~pays.first(), dear=pl.col("amount").sum() < 0
     )
-    plain = rows.join(shape.filter("plain").select("loan_id"), on="loan_id", how="semi").filter(pl.col("amount") < 0)
+    plain = rows.join(shape.filter(pl.col("once") & pl.col("dear")).select("loan_id"), on="loan_id", how="semi")
     plain = plain.select("loan_id", "t", c=-pl.col("amount").cast(pl.Float64))
-    now = shape.filter("plain").select("loan_id", "advance", x=pl.lit(0.0), step=pl.lit(1.0))
-    for _ in range(40):
-        moving = now.filter(pl.col("step").abs() > 1e-13)
-        if moving.height == 0:
+    now = plain.select("loan_id").unique(maintain_order=True).with_columns(x=pl.lit(0.0), step=pl.lit(1.0))
+    resting = now.clear()
+    for _ in range(60):
+        if now.height == 0:
             break
-        terms = plain.join(moving.select("loan_id", "x"), on="loan_id", how="inner")
+        terms = plain.join(now.select("loan_id", "x"), on="loan_id", how="inner")
         worth = pl.col("c") * (1 + pl.col("x")).pow(-pl.col("t"))
         sums = terms.group_by("loan_id").agg(value=worth.sum(), slope=(worth * pl.col("t") / (1 + pl.col("x"))).sum())
-        now = now.join(sums, on="loan_id", how="left", maintain_order="left").with_columns(
-            step=pl.when(pl.col("slope").is_not_null()).then((pl.col("value") - pl.col("advance")) / pl.col("slope")).otherwise(0.0)
-        )
-        now = now.select("loan_id", "advance", x=pl.col("x") + pl.col("step"), step="step")
-    return shape.join(now.select("loan_id", "x", settled=pl.col("step").abs() < 1e-10), on="loan_id", how="left").select("loan_id", "x", "plain", "settled")
+        now = now.join(sums, on="loan_id", how="left", maintain_order="left").with_columns(step=pl.col("value") / pl.col("slope"))
+        now = now.select("loan_id", x=pl.col("x") + pl.col("step"), step="step")
+        at_rest = (pl.col("step").abs() < 1e-13) | ~pl.col("x").is_finite() | (pl.col("x") < 0)
+        resting = pl.concat([resting, now.filter(at_rest)])
+        now = now.filter(~at_rest)
+        plain = plain.join(now.select("loan_id"), on="loan_id", how="semi")
+    done = pl.concat([resting, now])
+    return done.select("loan_id", "x", settled=(pl.col("step").abs() < 1e-10) & pl.col("x").is_finite() & (pl.col("x") >= 0))
 
 
 def _years() -> pl.Expr:

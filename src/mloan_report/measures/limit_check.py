@@ -157,7 +157,8 @@ class _GatherBucket:
         view = loan_view(book, positions, self.known_at)
         if book.guest_loans:
             view = view.filter(~pl.col("loan_id").is_in(list(book.guest_loans)))
-        return {limit.id: frame for limit in self.limits if (frame := self._of(limit, view, book)) is not None}
+        found = {limit.id: frame for limit in self.limits if (frame := self._of(limit, view, book)) is not None}
+        return found | _rates([limit for limit in self.limits if limit.measure == "all_in_rate"], view, book, self.known_at)
 
     def _of(self, limit: Limit, view: pl.DataFrame, book: Portfolio) -> pl.DataFrame | None:
         if limit.measure in ("by_person", "by_related", "by_household"):
@@ -171,8 +172,6 @@ class _GatherBucket:
             if "withheld_interest" in (limit.where or ""):
                 rows = _with_withheld_interest(rows, book)
             return rows.filter(condition(rows, limit.where or "FALSE").fill_null(False)).select("loan_id", "borrower_id")
-        if limit.measure == "all_in_rate":
-            return _rates(limit, view, book, self.known_at)
         if limit.measure == "debt_service":
             return ability_of_bucket(view.filter(condition(view, limit.where).fill_null(False)) if limit.where else view, book, self.together)
         return None
@@ -187,18 +186,29 @@ def _with_withheld_interest(rows: pl.DataFrame, book: Portfolio) -> pl.DataFrame
     return rows.with_columns(withheld_interest=(pl.col("kept").fill_null(0) - pl.col("said").fill_null(0)).clip(lower_bound=0))
 
 
-def _rates(limit: Limit, view: pl.DataFrame, book: Portfolio, known_at: date | None) -> pl.DataFrame:
-    rows = view.filter(pl.col("disbursed_on") <= pl.col("as_of")).filter(~pl.col("status").is_in(["cancelled", "not_disbursed"]))
-    rows = rows.filter(condition(rows, limit.where).fill_null(False)) if limit.where else rows
-    rows = rows.select("loan_id", "borrower_id", "disbursed_on", "repayment_frequency", "currency_code").sort("disbursed_on")
-    if limit.base == "reference_rate":
-        reference = book.table("reference_rates").filter(pl.col("code") == limit.reference_rate).select(on="as_of", reference="rate_pct").sort("on")
-        rows = rows.join_asof(reference, left_on="disbursed_on", right_on="on", strategy="backward")
-    else:
-        rows = rows.with_columns(reference=pl.lit(100 * 10**7, pl.Int64))
-    cap = pl.col("reference").cast(pl.Float64) * float(limit.value) / 10**9
-    rates = all_in_rates(book, rows, rows.select(cap.alias("cap"))["cap"], known_at)
-    return rows.with_columns(rates["rate"], rates["reason"]).select("loan_id", "borrower_id", "reference", "rate", "reason")
+def _rates(limits: Sequence[Limit], view: pl.DataFrame, book: Portfolio, known_at: date | None) -> dict[str, pl.DataFrame]:
+    """By limit: loan_id, borrower_id, reference (10^-7 percent), rate and reason. A loan that several limits ask for is solved once."""
+    live = view.filter((pl.col("disbursed_on") <= pl.col("as_of")) & ~pl.col("status").is_in(["cancelled", "not_disbursed"]))
+    asked: dict[str, pl.DataFrame] = {}
+    for limit in limits:
+        rows = live.filter(condition(live, limit.where).fill_null(False)) if limit.where else live
+        rows = rows.select("loan_id", "borrower_id", "disbursed_on", "repayment_frequency", "currency_code").sort("disbursed_on")
+        if limit.base == "reference_rate":
+            reference = book.table("reference_rates").filter(pl.col("code") == limit.reference_rate).select(on="as_of", reference="rate_pct").sort("on")
+            rows = rows.join_asof(reference, left_on="disbursed_on", right_on="on", strategy="backward")
+        else:
+            rows = rows.with_columns(reference=pl.lit(100 * 10**7, pl.Int64))
+        asked[limit.id] = rows.with_columns(cap=pl.col("reference").cast(pl.Float64) * float(limit.value) / 10**9)
+    if not asked:
+        return {}
+    columns = ["loan_id", "repayment_frequency", "currency_code"]
+    loans = pl.concat([rows.select(columns) for rows in asked.values()]).unique("loan_id", maintain_order=True)
+    caps = [loans.join(rows.select("loan_id", "cap"), on="loan_id", how="left", maintain_order="left")["cap"] for rows in asked.values()]
+    rates = all_in_rates(book, loans, caps, known_at)
+    return {
+        id: rows.join(rates, on="loan_id", how="left", maintain_order="left").select("loan_id", "borrower_id", "reference", "rate", "reason")
+        for id, rows in asked.items()
+    }
 
 
 @dataclass
