@@ -336,7 +336,7 @@ def _with_related(amounts: dict[str, tuple[Decimal, tuple[str, ...]]], state: _S
     ties = state.together.related_to()
     out: dict[tuple[str, ...], tuple[str, Decimal, tuple[str, ...]]] = {}
     for key in sorted(amounts):
-        keys = tuple(sorted({key, *ties.get(key, ())} & set(amounts)))
+        keys = tuple(sorted(k for k in {key, *ties.get(key, ())} if k in amounts))
         total = sum((amounts[k][0] for k in keys), ZERO)
         members = tuple(sorted({m for k in keys for m in amounts[k][1]}))
         out.setdefault(keys, (key, total, members))
