@@ -105,7 +105,7 @@ def test_limits_are_those_of_the_fact_table(shared: Path) -> None:
         assert limit.source.startswith(fact["rule"].split("（")[0])
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(
     st.integers(10_000, 5_000_000), st.integers(1, 60), st.integers(1, 24), st.sampled_from(("monthly", "weekly", "fortnightly", "quarterly")),
     st.dates(date(2024, 1, 1), date(2026, 12, 31)), st.integers(0, 500), st.sampled_from(("equal_instalment", "flat", "bullet", "interest_only_bullet")),
