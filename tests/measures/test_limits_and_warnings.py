@@ -16,13 +16,14 @@ from properties.books import book
 
 from mloan_report.measures import RefusedRegime
 from mloan_report.measures.all_in_cost import all_in_flows, all_in_rates
-from mloan_report.measures.data_folder import toml_files
+from mloan_report.measures.data_files import toml_files
 from mloan_report.measures.limit import limit_sets, load_limits, parse_limits
 from mloan_report.measures.vintage import vintage_curves
 from mloan_report.measures.warning import EarlyWarning, WarningSet, parse_warnings, warning_sets
 from mloan_report.measures.warning_check import check_warnings
 from mloan_report.schedule import Flow, PlanTerms, annual_rate, repayment_plan
 
+KINDS = ("service", "guarantee_fee", "insurance")
 SETS = {data["id"]: data for _, data in toml_files("limits")}
 
 
@@ -126,8 +127,8 @@ def test_costs_in_columns_are_those_of_the_exact_solver(principal: int, rate: in
         }
     )
     loans = portfolio.table("loans").select("loan_id", "repayment_frequency", "currency_code")
-    quick = all_in_rates(portfolio, loans, [pl.Series("cap", [99.0])])["rate"][0]
-    flows = [Flow(d, Decimal(a) / 100) for d, a in all_in_flows(portfolio, loans).select("on", "amount").rows()]
+    quick = all_in_rates(portfolio, loans, [pl.Series("cap", [99 * 10**9])], KINDS)["rate"][0]
+    flows = [Flow(d, Decimal(a) / 100) for d, a in all_in_flows(portfolio, loans, KINDS).select("on", "amount").rows()]
     exact = annual_rate(flows, "cn_irr", "weekly" if frequency in ("weekly", "fortnightly") else "monthly").rate_pct
     assert exact is not None
     assert abs(Decimal(quick) - exact / 100) < Decimal("1e-8") * max(1, exact)
@@ -147,7 +148,7 @@ def test_charges_count_by_kind_and_who_is_paid_does_not_matter() -> None:
             ],
         }
     )
-    flows = all_in_flows(portfolio, portfolio.table("loans").select("loan_id"))
+    flows = all_in_flows(portfolio, portfolio.table("loans").select("loan_id"), KINDS)
     assert flows.select("on", "amount").rows() == [(date(2026, 1, 10), 92_000), (date(2026, 2, 1), -5_000), (date(2027, 1, 10), -100_100)]
 
 

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from pathlib import Path
+from typing import TypeVar
 
 from mloan_report.cli.shared import CannotUse
 from mloan_report.measures import Regime, load_regime, provision_tables, regime_with, regimes
 from mloan_report.measures.classify import check_dates
 from mloan_report.measures.provision import ProvisionTable
 from mloan_report.model import Institution
+
+Chosen = TypeVar("Chosen")
 
 
 def chosen_regime(
@@ -51,8 +54,13 @@ def chosen_regime(
         raise CannotUse(why)
     if not regime.in_force(as_of):
         print(f"warning: {regime.id} is not in force on {as_of}", file=sys.stderr)
-    if regime.certainty == "knowledge_low" and not allow_uncertain:
-        raise CannotUse(f"{regime.id} is only remembered and its edges may be wrong (certainty knowledge_low): give --allow-uncertain to use it")
+    if not allow_uncertain:
+        sure = regime.without_uncertain()
+        if sure is None:
+            raise CannotUse(f"{regime.id} is only remembered and its edges may be wrong (certainty knowledge_low): give --allow-uncertain to use it")
+        for segment in set(regime.segments) - set(sure.segments):
+            print(f"warning: {regime.id}: segment {segment.name} is only remembered and not used; --allow-uncertain uses it", file=sys.stderr)
+        regime = sure
     if regime.certainty == "knowledge":
         print(f"warning: the bands of {regime.id} are unverified (certainty knowledge)", file=sys.stderr)
     return regime
@@ -75,3 +83,14 @@ def chosen_provisions(name: str | None, institution: Institution, as_of: date) -
     if wanted not in provision_tables():
         raise CannotUse(f"there is no provision table {wanted}; there are {', '.join(provision_tables())}")
     return provision_tables()[wanted]
+
+
+def chosen_set(name: str, what: str, known: Mapping[str, Chosen], load: Callable[[str], Chosen]) -> Chosen:
+    """The set of rules named *name*, or the one in a user's file."""
+    if name.endswith(".toml"):
+        if not Path(name).is_file():
+            raise CannotUse(f"{name} is not there")
+        return load(name)
+    if name not in known:
+        raise CannotUse(f"there is no set of {what} {name}; there are {', '.join(known)}")
+    return known[name]

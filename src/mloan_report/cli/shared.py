@@ -23,6 +23,10 @@ Output = Annotated[str, typer.Option("--output", help="Form of the findings: tex
 Report = Annotated[Path | None, typer.Option("--report", help="Write the findings to this file instead of standard output.")]
 Lang = Annotated[str, typer.Option("--lang", help="Language of messages: en, zh_CN, es, pt_BR; what is not translated stays English.")]
 Jobs = Annotated[int | None, typer.Option("--jobs", help="Worker processes; default: the cores there are, never more than buckets.", min=1)]
+RegimeName = Annotated[str | None, typer.Option("--regime", help="The regime's id, or a file of your own; default: the policy's.")]
+ProvisionsName = Annotated[str | None, typer.Option("--provisions", help="The provision table's id; default: the policy's.")]
+AllowExpired = Annotated[bool, typer.Option("--allow-expired", help="Use a regime that is not in force on the date.")]
+AllowUncertain = Annotated[bool, typer.Option("--allow-uncertain", help="Use a regime, or segments of one, of certainty knowledge_low.")]
 Folder = Annotated[Path, typer.Argument(help="A portfolio: institution.toml and one csv or parquet file a table; or one laid out by partition.")]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from mloan_report.measures import provision_tables, ratio_definitions, regimes
 from mloan_report.measures.limit import Limit, limit_sets
 from mloan_report.measures.period import figures, period_ratio_definitions
-from mloan_report.measures.provision import ProvisionTable
+from mloan_report.measures.provision import Part, ProvisionTable
 from mloan_report.measures.regime import Band
 from mloan_report.measures.warning import warning_sets
 from mloan_report.schedule import CONVENTIONS
@@ -56,14 +56,30 @@ def explain_measure(name: str) -> list[str]:
 def _limit(limit: Limit) -> str:
     until = f"; a breach is a warning until {limit.warning_until}" if limit.warning_until else ""
     dates = f"{limit.effective_from or 'an unknown day'} to {limit.effective_to or 'now'}" + ("" if limit.enabled else "; switched off")
-    what = next(x for x in (limit.sum, limit.figure, limit.ratio, limit.reference_rate, limit.where, "") if x is not None)
+    what = (
+        limit.sum or limit.figure or limit.ratio or f"with charges of {', '.join(limit.charge_kinds)}"
+        if limit.measure not in ("loans", "debt_service")
+        else "counted"
+    )
+    of = limit.reference_rate or limit.base
     lines = [
         f"limit {limit.id} ({limit.severity}{until}): {limit.en} ({limit.zh})",
-        f"  {limit.measure} {what} {limit.operator} {limit.value:f} {limit.unit} of {limit.base}" + (f" where {limit.where}" if limit.where else ""),
+        f"  {limit.measure} {what} {limit.operator} {limit.value:f} {limit.unit} of {of}" + (f" where {limit.where}" if limit.where else ""),
         f"  early warning from {limit.early_pct:f} % of it; in force {dates}",
         f"  source: {limit.source}, {limit.article} (certainty {limit.certainty})",
     ]
     return "\n".join([*lines, *([f"  note: {limit.note}"] if limit.note else [])])
+
+
+def _part(p: Part) -> str:
+    age = (
+        ""
+        if p.from_days is None
+        else f" of instalments overdue {p.from_days} to {p.to_days} days"
+        if p.to_days
+        else f" of instalments overdue {p.from_days} days or more"
+    )
+    return f"{p.pct / 10**7:g} % of {p.base}{age}"
 
 
 def _table(t: ProvisionTable) -> str:
@@ -74,7 +90,7 @@ def _table(t: ProvisionTable) -> str:
         step = f" + {rule.step / 10**7:g} % for each of {rule.steps}" if rule.steps else ""
         lines.append(f"  {rule.pct / 10**7:g} %{step} where {rule.when}")
     for name, parts in t.alternatives:
-        lines.append(f"  {name}: {' + '.join(f'{p.pct / 10**7:g} % of {p.base}' for p in parts)}")
+        lines.append(f"  {name}: {' + '.join(_part(p) for p in parts)}")
     if t.alternatives:
         lines.append("  the greatest of these, over the whole book")
     else:

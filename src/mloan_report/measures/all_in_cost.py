@@ -1,9 +1,8 @@
 """The all-in annual cost of each loan: what the borrower got, and everything that the contract has him pay, brought level.
 
 Advances are disbursements, net of what was withheld; payments are the first schedule's instalments with their fees, and charges that count
-in an annual rate (interest, guarantee, insurance, service ... whoever the payee; not penalties, legal costs or prepayment fees) on their
-days. The rate is the effective one of China's compound method (PBoC announcement [2021] No. 3; certainty knowledge), intervals as
-:mod:`~mloan_report.schedule.intervals` counts them.
+in an annual rate (by the limit's ``charge_kinds``, or ``in_annual_rate``; whoever the payee) on their days. The rate is the effective one of
+China's compound method (PBoC announcement [2021] No. 3; certainty knowledge), intervals as :mod:`~mloan_report.schedule.intervals` counts.
 
 A book is solved in columns, in 64-bit floats, with a Newton step that comes from below; a rate within 10^-6 of a limit, and any loan whose
 flows are of another shape, is solved again in Decimal: no decision rests on a float.
@@ -22,14 +21,15 @@ from mloan_report.model.grammar import from_minor
 from mloan_report.portfolio import Portfolio
 from mloan_report.schedule import Flow, annual_rate
 
-IN_RATE = ("processing", "service", "guarantee_fee", "insurance", "tax", "other")
-"""Kinds of charges that count where ``in_annual_rate`` does not say."""
 SHORT_UNITS = {"daily": "daily", "weekly": "weekly", "fortnightly": "weekly"}
 NO_FLOWS = "no schedule to work the cost out from"
 
 
-def all_in_flows(portfolio: Portfolio, loans: pl.DataFrame, known_at: date | None = None) -> pl.DataFrame:
-    """loan_id, on, amount (minor units; advances positive, payments negative) of the contracts of *loans* (loan_id)."""
+def all_in_flows(portfolio: Portfolio, loans: pl.DataFrame, charge_kinds: Sequence[str], known_at: date | None = None) -> pl.DataFrame:
+    """loan_id, on, amount (minor units; advances positive, payments negative) of the contracts of *loans* (loan_id).
+
+    Charges of *charge_kinds* count where ``in_annual_rate`` does not say.
+    """
     keys = loans.select("loan_id").unique()
 
     def of(table: str, booked: str) -> pl.DataFrame:
@@ -37,7 +37,7 @@ def all_in_flows(portfolio: Portfolio, loans: pl.DataFrame, known_at: date | Non
         return rows.filter(pl.col("booked_on").fill_null(pl.col(booked)) <= known_at) if known_at is not None else rows
 
     charges = of("charges", "assessed_on")
-    counts = pl.col("in_annual_rate").fill_null(pl.col("kind").is_in(IN_RATE)) & pl.col("capitalised_on").is_null()
+    counts = pl.col("in_annual_rate").fill_null(pl.col("kind").is_in(list(charge_kinds))) & pl.col("capitalised_on").is_null()
     charges = charges.filter(counts).with_columns(amount=pl.col("amount") - pl.col("waived_amount").fill_null(0))
     withheld = charges.filter(pl.col("withheld_at_disbursement").fill_null(False)).group_by("loan_id").agg(withheld=pl.col("amount").sum())
     later = charges.filter(~pl.col("withheld_at_disbursement").fill_null(False))
@@ -73,15 +73,18 @@ def all_in_flows(portfolio: Portfolio, loans: pl.DataFrame, known_at: date | Non
     )
 
 
-def all_in_rates(portfolio: Portfolio, loans: pl.DataFrame, caps: Sequence[pl.Series], known_at: date | None = None) -> pl.DataFrame:
+def all_in_rates(
+    portfolio: Portfolio, loans: pl.DataFrame, caps: Sequence[pl.Series], charge_kinds: Sequence[str], known_at: date | None = None
+) -> pl.DataFrame:
     """loan_id, rate (effective, a part of 1, as Decimal text to 12 places) and reason (where there is none), in the order of *loans*.
 
-    *loans* has loan_id, repayment_frequency and currency_code; *caps* are limits of each loan, near which its rate is worked out exactly.
+    *loans* has loan_id, repayment_frequency and currency_code; *caps* are limits of each loan in 10^-9 parts of 1, near which its rate is
+    worked out exactly.
     """
-    flows = all_in_flows(portfolio, loans, known_at)
+    flows = all_in_flows(portfolio, loans, charge_kinds, known_at)
     asked = loans.select("loan_id", "repayment_frequency", "currency_code")
     found = asked.join(_newton(flows, asked), on="loan_id", how="left", maintain_order="left")
-    near = [(found["x"] - cap.cast(pl.Float64)).abs() < 1e-6 for cap in caps]
+    near = [(found["x"] - cap / 10**9).abs() < 1e-6 for cap in caps]
     found = found.with_columns(near=pl.any_horizontal([n.fill_null(False).alias(f"n{k}") for k, n in enumerate(near)]) if near else pl.lit(False))
     exact = found.filter(pl.col("x").is_null() | pl.col("near") | ~pl.col("settled").fill_null(False))
     solved = _exactly(flows, exact)

@@ -6,16 +6,26 @@ agreement (restructurings.days_past_due_before).
 
 from __future__ import annotations
 
+from functools import cache
+
 import polars as pl
 
+from mloan_report.measures.data_files import toml_file
 from mloan_report.portfolio import Portfolio
 from mloan_report.position.position import Positions
 
-DEFAULT_DAYS = 90
+
+@cache
+def default_days() -> int:
+    """More days past due than this are a default (data: default_definition.toml)."""
+    return int(toml_file("default_definition.toml")["days"])
 
 
-def first_defaults(positions: Positions, portfolio: Portfolio, days: int = DEFAULT_DAYS) -> pl.DataFrame:
-    """loan_id, as_of, default_on (the day on which *days* were exceeded, or of the write-off) of loans in default by as_of."""
+def first_defaults(positions: Positions, portfolio: Portfolio, days: int | None = None) -> pl.DataFrame:
+    """loan_id, as_of, default_on (the day on which *days*, by default `default_days`, were exceeded, or of the write-off) of loans in
+    default by as_of.
+    """
+    days = default_days() if days is None else days
     items = positions.items.filter("is_instalment")
     left = pl.sum_horizontal(pl.col("principal", "interest")) > 0
     reached = pl.col("due_on").dt.offset_by(f"{days + 1}d")

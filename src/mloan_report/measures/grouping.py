@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
 
 import polars as pl
 
@@ -10,12 +13,12 @@ from mloan_report.portfolio.buckets import Source, columns_of
 from mloan_report.portfolio.sameness import plain_number
 from mloan_report.portfolio.union import Union
 
-CONNECTING = ("spouse", "household", "parent", "child", "sibling", "other_family", "controls", "common_control", "actual_controller")
-"""Relations that make a connected group (源: 关联方; family, control and common control). A director or partner alone does not."""
-CONTROL = ("controls", "common_control", "actual_controller")
-"""Relations along which related parties of related parties are related (formats/cn_supervision: transitive only through control)."""
-LIVING_TOGETHER = ("spouse", "household")
-"""Relations that make one household."""
+
+@cache
+def related_kinds(what: str) -> frozenset[str]:
+    """The kinds of relations that connect a group, control, or make one household: *what* is a column of relations.csv."""
+    text = files("mloan_report.measures").joinpath("relations.csv").read_text(encoding="utf-8")
+    return frozenset(row["kind"] for row in csv.DictReader(text.splitlines()) if row[what] == "yes")
 
 
 @dataclass(frozen=True)
@@ -82,13 +85,13 @@ def togetherness(source: Source) -> Togetherness:
         for other in ids[1:]:
             for union in (people, groups, households, controlled):
                 union.join(ids[0], other)
-    relations = columns_of(source, "relations", ("party_id", "related_id", "kind")).filter(pl.col("kind").is_in(CONNECTING)).drop_nulls()
+    relations = columns_of(source, "relations", ("party_id", "related_id", "kind")).filter(pl.col("kind").is_in(related_kinds("connects"))).drop_nulls()
     family = []
     for a, b, kind in relations.select("party_id", "related_id", "kind").rows():
         groups.join(a, b)
-        if kind in LIVING_TOGETHER:
+        if kind in related_kinds("one_household"):
             households.join(a, b)
-        if kind in CONTROL:
+        if kind in related_kinds("controls"):
             controlled.join(a, b)
         else:
             family.append((a, b))

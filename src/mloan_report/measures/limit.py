@@ -6,23 +6,31 @@ one below where it is stricter, or says ``replaces = true``.
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
-from mloan_report.measures.data_folder import toml_files
-from mloan_report.measures.regime import CERTAINTIES, RefusedRegime, last_day, within
+from mloan_report.measures.data_files import load_toml, number, one_of, require, toml_files
+from mloan_report.measures.regime import RefusedRegime, last_day, within
+from mloan_report.model.enumerations import ChargeKind
 
 MEASURES = ("by_person", "by_related", "by_household", "financials", "loans", "all_in_rate", "ratio", "debt_service")
 BASES = ("absolute", "net_assets_previous_year_end", "net_assets_latest", "reference_rate")
 OPERATORS = ("<=", ">=", "=")
 UNITS = ("ratio", "times", "money", "loans")
-NEEDS = {"by_person": "sum", "by_related": "sum", "by_household": "sum", "financials": "figure", "loans": "where", "ratio": "ratio"}
+NEEDS = {
+    "by_person": "sum",
+    "by_related": "sum",
+    "by_household": "sum",
+    "financials": "figure",
+    "loans": "where",
+    "ratio": "ratio",
+    "all_in_rate": "charge_kinds",
+}
 
 
 @dataclass(frozen=True)
@@ -31,6 +39,7 @@ class Limit:
 
     - ``measure``: the sum of a column by person, related parties or household; a figure of financials; loans that fit; the all-in annual
       cost of each loan; a ratio; the debt service of a household to its income.
+    - ``charge_kinds``: for the all-in cost, the kinds of charges.kind that count where ``in_annual_rate`` does not say.
     - ``base``: what the figure is divided by. ``early_pct``: from how much of the limit on an early warning is given (ours: 80).
     - ``severity`` error or warning; until ``warning_until`` a breach is only a warning.
     """
@@ -51,6 +60,7 @@ class Limit:
     figure: str | None = None
     ratio: str | None = None
     reference_rate: str | None = None
+    charge_kinds: tuple[str, ...] = ()
     severity: str = "error"
     warning_until: str | None = None
     early_pct: Decimal = Decimal(80)
@@ -94,19 +104,13 @@ def limit_sets() -> dict[str, LimitSet]:
 
 def load_limits(path: str | Path) -> LimitSet:
     """A set of one's own, which may extend one of the library's. RefusedRegime says what is wrong."""
-    file = Path(path)
-    try:
-        data = tomllib.loads(file.read_text(encoding="utf-8"))
-    except tomllib.TOMLDecodeError as e:
-        raise RefusedRegime(f"{file.name}: {e}") from None
-    return parse_limits(data, file.name, {d["id"]: d for _, d in toml_files("limits")})
+    name, data = load_toml(path)
+    return parse_limits(data, name, {d["id"]: d for _, d in toml_files("limits")})
 
 
 def parse_limits(data: Mapping[str, Any], file: str, others: Mapping[str, Mapping[str, Any]]) -> LimitSet:
     """A set from its data, and that of the sets it may extend."""
-    for name in ("id", "country", "en"):
-        if not data.get(name):
-            raise RefusedRegime(f"{file}: {name} is missing")
+    require(data, ("id", "country", "en"), file)
     below: LimitSet | None = None
     if extends := data.get("extends"):
         if extends not in others or extends == data["id"]:
@@ -133,17 +137,15 @@ def parse_limits(data: Mapping[str, Any], file: str, others: Mapping[str, Mappin
 
 def _limit(raw: Mapping[str, Any], file: str) -> Limit:
     where = f"{file}: limit {raw.get('id', '?')}"
-    for name in ("id", "en", "measure", "base", "operator", "value", "unit", "source", "article", "certainty"):
-        if not raw.get(name):
-            raise RefusedRegime(f"{where} has no {name}")
-    for name, words in (("measure", MEASURES), ("base", BASES), ("operator", OPERATORS), ("unit", UNITS), ("certainty", CERTAINTIES)):
-        if raw[name] not in words:
-            raise RefusedRegime(f"{where}: {name} {raw[name]!r} is not one of {', '.join(words)}")
-    if raw.get("severity", "error") not in ("error", "warning"):
-        raise RefusedRegime(f"{where}: severity {raw['severity']!r} is not error or warning")
+    require(raw, ("id", "en", "measure", "base", "operator", "value", "unit", "source", "article", "certainty"), where)
+    for name, words in (("measure", MEASURES), ("base", BASES), ("operator", OPERATORS), ("unit", UNITS)):
+        one_of(raw[name], words, f"{where}: {name}")
+    one_of(raw.get("severity", "error"), ("error", "warning"), f"{where}: severity")
     needed = NEEDS.get(raw["measure"])
     if needed and not raw.get(needed):
         raise RefusedRegime(f"{where}: measure {raw['measure']} needs {needed}")
+    if unknown := set(raw.get("charge_kinds", ())) - set(get_args(ChargeKind)):
+        raise RefusedRegime(f"{where}: {', '.join(sorted(unknown))} is no kind of charge")
     if raw["base"] == "reference_rate" and not raw.get("reference_rate"):
         raise RefusedRegime(f"{where}: base reference_rate needs the code of the rate")
     known = {name: raw[name] for name in _TEXTS if name in raw}
@@ -151,9 +153,10 @@ def _limit(raw: Mapping[str, Any], file: str) -> Limit:
         id=raw["id"],
         en=raw["en"],
         zh=raw.get("zh", raw["en"]),
-        value=_number(raw["value"], where),
-        early_pct=_number(raw.get("early_pct", "80"), where),
+        value=number(raw["value"], where, low=0),
+        early_pct=number(raw.get("early_pct", "80"), where, low=0),
         enabled=raw.get("enabled", True),
+        charge_kinds=tuple(raw.get("charge_kinds", ())),
         **known,
     )
 
@@ -162,13 +165,3 @@ _TEXTS = (
     "measure", "base", "operator", "unit", "source", "article", "certainty", "sum", "where", "figure", "ratio", "reference_rate", "severity", "warning_until",
     "effective_from", "effective_to", "note",
 )  # fmt: skip
-
-
-def _number(text: Any, where: str) -> Decimal:
-    try:
-        value = Decimal(text) if isinstance(text, str) else None
-    except InvalidOperation:
-        value = None
-    if value is None or not value.is_finite() or value < 0:
-        raise RefusedRegime(f"{where}: {text!r} is not a number in quotes")
-    return value

@@ -17,7 +17,7 @@ import polars as pl
 from mloan_report.measures.all_in_cost import all_in_rates
 from mloan_report.measures.book import ratios_of_book
 from mloan_report.measures.exchange import rate_on
-from mloan_report.measures.grouping import LIVING_TOGETHER, Togetherness, togetherness
+from mloan_report.measures.grouping import Togetherness, related_kinds, togetherness
 from mloan_report.measures.limit import Limit, LimitSet
 from mloan_report.measures.provision import ProvisionTable
 from mloan_report.measures.ratio import ratio_definitions
@@ -33,14 +33,15 @@ from mloan_report.position import work_out
 from mloan_report.position.loan_view import loan_view
 from mloan_report.schedule.rounding import EXACT
 
-STATUSES = ("kept", "early_warning", "breach", "not_computed", "not_in_force")
 SHOWN = Decimal("0.0001")
 ZERO = Decimal(0)
 
 
 @dataclass(frozen=True)
 class Holder:
-    """A borrower, group, household or loan with its figure: ``amount`` in major units where there is one."""
+    """A borrower, group, household or loan with its figure: ``amount`` in major units where there is one; ``status`` kept, early_warning,
+    breach or not_computed.
+    """
 
     key: str
     figure: Decimal | None
@@ -169,8 +170,7 @@ class _GatherBucket:
             return keyed.group_by("key", "currency_code").agg(pl.col("amount").sum(), members=pl.col("borrower_id").unique())
         if limit.measure == "loans":
             rows = view.filter((pl.col("status") != "cancelled") & pl.col("disbursed_on").is_not_null() & (pl.col("disbursed_on") <= pl.col("as_of")))
-            if "withheld_interest" in (limit.where or ""):
-                rows = _with_withheld_interest(rows, book)
+            rows = _with_withheld_interest(rows, book)
             return rows.filter(condition(rows, limit.where or "FALSE").fill_null(False)).select("loan_id", "borrower_id")
         if limit.measure == "debt_service":
             return ability_of_bucket(view.filter(condition(view, limit.where).fill_null(False)) if limit.where else view, book, self.together)
@@ -187,28 +187,33 @@ def _with_withheld_interest(rows: pl.DataFrame, book: Portfolio) -> pl.DataFrame
 
 
 def _rates(limits: Sequence[Limit], view: pl.DataFrame, book: Portfolio, known_at: date | None) -> dict[str, pl.DataFrame]:
-    """By limit: loan_id, borrower_id, reference (10^-7 percent), rate and reason. A loan that several limits ask for is solved once."""
+    """By limit: loan_id, borrower_id, reference (10^-7 percent), rate and reason. What limits that count the same charges ask of a loan
+    is solved once.
+    """
     live = view.filter((pl.col("disbursed_on") <= pl.col("as_of")) & ~pl.col("status").is_in(["cancelled", "not_disbursed"]))
-    asked: dict[str, pl.DataFrame] = {}
-    for limit in limits:
-        rows = live.filter(condition(live, limit.where).fill_null(False)) if limit.where else live
-        rows = rows.select("loan_id", "borrower_id", "disbursed_on", "repayment_frequency", "currency_code").sort("disbursed_on")
-        if limit.base == "reference_rate":
-            reference = book.table("reference_rates").filter(pl.col("code") == limit.reference_rate).select(on="as_of", reference="rate_pct").sort("on")
-            rows = rows.join_asof(reference, left_on="disbursed_on", right_on="on", strategy="backward")
-        else:
-            rows = rows.with_columns(reference=pl.lit(100 * 10**7, pl.Int64))
-        asked[limit.id] = rows.with_columns(cap=pl.col("reference").cast(pl.Float64) * float(limit.value) / 10**9)
-    if not asked:
-        return {}
-    columns = ["loan_id", "repayment_frequency", "currency_code"]
-    loans = pl.concat([rows.select(columns) for rows in asked.values()]).unique("loan_id", maintain_order=True)
-    caps = [loans.join(rows.select("loan_id", "cap"), on="loan_id", how="left", maintain_order="left")["cap"] for rows in asked.values()]
-    rates = all_in_rates(book, loans, caps, known_at)
-    return {
-        id: rows.join(rates, on="loan_id", how="left", maintain_order="left").select("loan_id", "borrower_id", "reference", "rate", "reason")
-        for id, rows in asked.items()
-    }
+    out: dict[str, pl.DataFrame] = {}
+    for kinds in dict.fromkeys(limit.charge_kinds for limit in limits):
+        asked = {limit.id: _with_cap(live, limit, book) for limit in limits if limit.charge_kinds == kinds}
+        columns = ["loan_id", "repayment_frequency", "currency_code"]
+        loans = pl.concat([rows.select(columns) for rows in asked.values()]).unique("loan_id", maintain_order=True)
+        caps = [loans.join(rows.select("loan_id", "cap"), on="loan_id", how="left", maintain_order="left")["cap"] for rows in asked.values()]
+        rates = all_in_rates(book, loans, caps, kinds, known_at)
+        for id, rows in asked.items():
+            solved = rows.join(rates, on="loan_id", how="left", maintain_order="left")
+            out[id] = solved.select("loan_id", "borrower_id", "reference", "rate", "reason")
+    return out
+
+
+def _with_cap(live: pl.DataFrame, limit: Limit, book: Portfolio) -> pl.DataFrame:
+    """The loans that *limit* is about, with the rate it refers to (10^-7 percent; 100 % for an absolute one) and the cap (10^-9 parts of 1)."""
+    rows = live.filter(condition(live, limit.where).fill_null(False)) if limit.where else live
+    rows = rows.select("loan_id", "borrower_id", "disbursed_on", "repayment_frequency", "currency_code").sort("disbursed_on")
+    if limit.base == "reference_rate":
+        reference = book.table("reference_rates").filter(pl.col("code") == limit.reference_rate).select(on="as_of", reference="rate_pct").sort("on")
+        rows = rows.join_asof(reference, left_on="disbursed_on", right_on="on", strategy="backward")
+    else:
+        rows = rows.with_columns(reference=pl.lit(100 * 10**7, pl.Int64))
+    return rows.with_columns(cap=pl.col("reference") * int(limit.value * 10**6) // 10**6)
 
 
 @dataclass
@@ -219,6 +224,7 @@ class _State:
     together: Togetherness
     currency: str | None
     ratios: dict[str, Any]
+    rates: dict[str, Decimal | None] = field(default_factory=dict)
 
     @property
     def home(self) -> str:
@@ -227,7 +233,9 @@ class _State:
     def money(self, minor: int, code: str) -> Decimal:
         """An amount in the currency of the rules (else the institution's). _NotComputed without a rate."""
         to = self.currency or self.home
-        rate = rate_on(self.book, code, to, self.as_of)
+        if code not in self.rates:
+            self.rates[code] = rate_on(self.book, code, to, self.as_of)
+        rate = self.rates[code]
         if rate is None:
             raise _NotComputed(f"no exchange rate from {code} to {to} on or before {self.as_of}")
         return EXACT.multiply(from_minor(int(minor), minor_digits(code)), rate)
@@ -347,7 +355,7 @@ def _household_warning(limit: Limit, state: _State) -> list[str]:
     if limit.measure != "by_household":
         return []
     ids = columns_of(state.source, "borrowers", ("household_id",))["household_id"]
-    related = columns_of(state.source, "relations", ("kind",))["kind"].is_in(list(LIVING_TOGETHER)).any()
+    related = columns_of(state.source, "relations", ("kind",))["kind"].is_in(related_kinds("one_household")).any()
     return [] if ids.null_count() < ids.len() or related else ["no household is recorded: each person is taken alone"]
 
 

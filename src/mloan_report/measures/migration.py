@@ -58,7 +58,7 @@ class MigrationMatrix:
     def as_dict(self) -> dict[str, Any]:
         """Plain data; figures are text to 12 places, weights exact."""
         rows = {
-            i: {"weights": {j: format(w, "f") for j, w in row.items()}, "shares": {j: _text(self.share(i, j)) for j in self.states}}
+            i: {"weights": {j: format(w, "f") for j, w in row.items()}, "shares": {j: share_text(self.share(i, j)) for j in self.states}}
             for i, row in self.weights.items()
         }
         return {
@@ -67,7 +67,8 @@ class MigrationMatrix:
         }  # fmt: skip
 
 
-def _text(share: Fraction | None) -> str | None:
+def share_text(share: Fraction | None) -> str | None:
+    """A share to 12 places; None for none."""
     return None if share is None else f"{EXACT.divide(Decimal(share.numerator), Decimal(share.denominator)).quantize(Decimal('1e-12')):f}"
 
 

@@ -18,36 +18,42 @@ from typing import Any
 
 import polars as pl
 
-from mloan_report.measures.data_folder import toml_files
+from mloan_report.measures.data_files import definitions, one_of, require
 from mloan_report.measures.defaults import first_defaults
 from mloan_report.measures.exchange import rate_on
 from mloan_report.measures.grouping import Togetherness, togetherness
-from mloan_report.measures.ratio import PLACES, Ratio, RatioValue
-from mloan_report.measures.regime import CERTAINTIES, RefusedRegime
+from mloan_report.measures.ratio import PLACES, WHOLE_DEFINITION, Ratio, RatioValue
+from mloan_report.measures.regime import RefusedRegime
 from mloan_report.model.currency import minor_digits
 from mloan_report.model.grammar import from_minor
 from mloan_report.portfolio import Portfolio
 from mloan_report.portfolio.buckets import Source
-from mloan_report.portfolio.rounding import percent_of
+from mloan_report.portfolio.sql import compile_sql, condition, evaluate_one
 from mloan_report.portfolio.workers import over_buckets
 from mloan_report.position import work_out
 from mloan_report.position.loan_view import loan_view
 from mloan_report.position.position import Positions
 from mloan_report.schedule.rounding import EXACT
 
-OPENING_STOCKS = ("portfolio_opening", "overdue_principal_opening", "performing_opening_balance")
-OFFICERS = "officers_average"
-INCOME = ("interest_income", "fee_income", "operating_expense", "funding_expense", "impairment_expense")
 AVERAGES = ("ends", "months")
+EVENTS = ("opening", "closing", "average", "flow", "to_date", "due", "average_of_financials", "year_to_date", "given")
 
 
 @dataclass(frozen=True)
 class Figure:
-    """A figure of a period: kind is money, count or input; ``grouped`` whether it can be worked out by group."""
+    """A figure of a period: kind is money, count or input; ``grouped`` whether it can be worked out by group.
+
+    ``at``: a sum at the opening, the closing or their average; a flow (closing less opening of a figure that only grows); to_date; due in
+    the period; of financials, averaged or since 1 January; or given. ``value`` and ``where`` are SQL over the loan view, ``persons``, or a
+    column of financials.
+    """
 
     name: str
     kind: str
     grouped: bool
+    at: str
+    value: str
+    where: str
     definition: str
 
 
@@ -55,20 +61,19 @@ class Figure:
 def figures() -> dict[str, Figure]:
     """The figures there are (data: figures.csv)."""
     text = files("mloan_report.measures").joinpath("figures.csv").read_text(encoding="utf-8")
-    return {r["name"]: Figure(r["name"], r["kind"], r["grouped"] == "yes", r["definition"]) for r in csv.DictReader(text.splitlines())}
+    rows = csv.DictReader(text.splitlines())
+    return {r["name"]: _figure(r) for r in rows}
+
+
+def _figure(row: Mapping[str, str]) -> Figure:
+    at = one_of(row["at"], EVENTS, f"figures.csv: {row['name']}: at")
+    return Figure(row["name"], row["kind"], row["grouped"] == "yes", at, row["value"], row["where"], row["definition"])
 
 
 @cache
-def period_ratio_definitions() -> dict[str, Ratio]:
+def period_ratio_definitions() -> dict[str, PeriodRatio]:
     """Every ratio of a period that comes with the library, by id."""
-    found: dict[str, Ratio] = {}
-    for name, data in toml_files("period_ratios"):
-        for raw in data["ratio"]:
-            ratio = parse_period_ratio(raw, name)
-            if ratio.id in found:
-                raise RefusedRegime(f"{name}: ratio {ratio.id} stands twice")
-            found[ratio.id] = ratio
-    return found
+    return definitions("period_ratios", "ratio", parse_period_ratio)
 
 
 @dataclass(frozen=True)
@@ -94,15 +99,13 @@ def _words(spec: Mapping[str, Any]) -> str:
 
 def parse_period_ratio(data: Mapping[str, Any], file: str) -> PeriodRatio:
     """A definition from its data; refused without titles, source, a known certainty, or with a figure that is none."""
-    for name in ("id", "en", "zh", "numerator", "denominator", "source", "certainty"):
-        if not data.get(name):
-            raise RefusedRegime(f"{file}: {data.get('id', 'a ratio')}: {name} is missing")
-    if data["certainty"] not in CERTAINTIES:
-        raise RefusedRegime(f"{file}: {data['id']}: certainty {data['certainty']!r} is not known")
+    where = f"{file}: ratio {data.get('id', '?')}"
+    require(data, WHOLE_DEFINITION, where)
+    require(data["numerator"], ("add",), f"{where}: numerator")
     for spec in (data["numerator"], data["denominator"]):
         for name in (*spec.get("add", ()), *spec.get("subtract", ()), *spec.get("product", ())):
             if name not in figures():
-                raise RefusedRegime(f"{file}: {data['id']}: {name!r} is not a figure; there are {', '.join(figures())}")
+                raise RefusedRegime(f"{where}: {name!r} is not a figure; there are {', '.join(figures())}")
     return PeriodRatio(
         data["id"],
         data["en"],
@@ -141,9 +144,9 @@ def period_ratios(
         raise ValueError(f"the opening {opening} is not before the closing {closing}")
     if average not in AVERAGES:
         raise ValueError(f"average {average} is not one of {', '.join(AVERAGES)}")
-    unknown = [n for n in inputs or {} if figures().get(n, Figure("", "", False, "")).kind != "input"]
-    if unknown:
-        raise ValueError(f"there is no input {unknown[0]}; there are {', '.join(f.name for f in figures().values() if f.kind == 'input')}")
+    given = [f.name for f in figures().values() if f.kind == "input"]
+    if unknown := set(inputs or {}) - set(given):
+        raise ValueError(f"there is no input {sorted(unknown)[0]}; there are {', '.join(given)}")
     points = _points(opening, closing) if average == "months" else [opening, closing]
     together = togetherness(source)
     work = _PeriodBucket(source, opening, closing, tuple(points), known_at, together, tuple(by))
@@ -179,16 +182,28 @@ class _PeriodBucket:
 
     def __call__(self, number: int) -> tuple[pl.DataFrame, pl.DataFrame]:
         book = self.source.bucket(number)
-        worked = {day: work_out(book, day, self.known_at, history_months=0) for day in self.points}
-        views = {day: self._view(book, positions) for day, positions in worked.items()}
-        start, end = views[self.opening], views[self.closing]
-        frames = [self._stock("portfolio", views[day], day) for day in self.points]
-        frames += [self._amount("par_30_closing", end.filter(pl.col("days_past_due") > 30), "own_on_book_principal", self.closing)]
-        frames += [self._amount("overdue_principal_opening", start, "overdue_principal", self.opening)]
-        frames += self._differences(start, end)
-        frames += self._collections(book, worked[self.closing], end)
-        frames += self._defaults(book, worked, start)
-        people = [self._people(views[day], day) for day in (self.opening, self.closing)]
+        ends = {day: work_out(book, day, self.known_at, history_months=0) for day in (self.opening, self.closing)}
+        start, end = (self._view(book, ends[day]) for day in (self.opening, self.closing))
+        start = self._with_default(start, book, ends)
+        start, end = self._with_ahead(start, ends[self.opening]), self._with_ahead(end, ends[self.closing])
+        between = [day for day in self.points if day not in ends]
+        stocks = {self.opening: start, self.closing: end} | {day: self._view(book, work_out(book, day, self.known_at, history_months=0)) for day in between}
+        before = self._shares_of(start, end)
+        frames = []
+        for f in figures().values():
+            if f.value == "persons" or f.at in ("average_of_financials", "year_to_date", "given"):
+                continue
+            if f.at in ("opening", "closing"):
+                frames.append(self._sums(f, start if f.at == "opening" else end, self.opening if f.at == "opening" else self.closing))
+            elif f.at == "average":
+                frames += [self._sums(f, stocks[day], day) for day in self.points]
+            elif f.at == "to_date":
+                frames.append(self._sums(f, end, self.closing))
+            elif f.at == "flow":
+                frames += [self._sums(f, end, self.closing), self._sums(f, before, self.closing, sign=-1)]
+            else:
+                frames.append(self._sums(f, self._due(ends[self.closing], end), self.closing))
+        people = [self._people(view, day) for view, day in ((start, self.opening), (end, self.closing))]
         return pl.concat([*frames, *(lone for lone, _ in people)]), pl.concat([shared for _, shared in people])
 
     def _view(self, book: Portfolio, positions: Positions) -> pl.DataFrame:
@@ -198,72 +213,40 @@ class _PeriodBucket:
                 raise KeyError(column)
         return view.filter(~pl.col("loan_id").is_in(list(book.guest_loans))) if book.guest_loans else view
 
-    def _rows(self, name: str, frame: pl.DataFrame, value: pl.Expr, on: date, currency: str | None = "currency_code") -> pl.DataFrame:
-        code = pl.col(currency) if currency else pl.lit(None, pl.String)
-        keyed = frame.with_columns(*[pl.col(c).cast(pl.String) for c in self.by], currency=code, value=value.fill_null(0).cast(pl.Int128))
+    def _sums(self, f: Figure, frame: pl.DataFrame, on: date, sign: int = 1) -> pl.DataFrame:
+        """The figure's sums by group and currency (a count has none)."""
+        rows = frame.filter(condition(frame, f.where).fill_null(False)) if f.where else frame
+        value = pl.lit(1) if f.value == "1" else pl.lit(evaluate_one(rows, compile_sql(f.value, rows.columns)))
+        code = pl.col("currency_code") if f.kind == "money" else pl.lit(None, pl.String)
+        return self._grouped(f.name, rows, value.fill_null(0).cast(pl.Int128) * pl.lit(sign, pl.Int64), code, on)
+
+    def _grouped(self, name: str, rows: pl.DataFrame, value: pl.Expr, code: pl.Expr, on: date) -> pl.DataFrame:
+        keyed = rows.with_columns(*[pl.col(c).cast(pl.String) for c in self.by], currency=code, value=value.cast(pl.Int128))
         return keyed.group_by(*self.by, "currency").agg(pl.col("value").sum()).select(*self.by, "currency", "value", figure=pl.lit(name), on=pl.lit(on))
 
-    def _amount(self, name: str, frame: pl.DataFrame, column: str, on: date) -> pl.DataFrame:
-        return self._rows(name, frame, pl.col(column), on)
+    def _shares_of(self, start: pl.DataFrame, end: pl.DataFrame) -> pl.DataFrame:
+        """The opening's figures with the closing's share and groups, so that a flow is what moved and not what was sold or regrouped."""
+        kept = ["loan_id", "own_share_pct", *self.by]
+        return start.drop([c for c in dict.fromkeys(kept) if c != "loan_id"]).join(end.select(list(dict.fromkeys(kept))), on="loan_id", how="inner", maintain_order="left")
 
-    def _stock(self, name: str, view: pl.DataFrame, on: date) -> pl.DataFrame:
-        return self._amount(name, view.filter(pl.col("own_on_book_principal") > 0), "own_on_book_principal", on)
+    def _with_default(self, start: pl.DataFrame, book: Portfolio, ends: Mapping[date, Positions]) -> pl.DataFrame:
+        """in_default at the opening, and whether a loan defaults by the closing."""
+        fell = first_defaults(ends[self.closing], book).filter(pl.col("default_on") > self.opening)["loan_id"]
+        was = first_defaults(ends[self.opening], book)["loan_id"]
+        return start.with_columns(in_default=pl.col("loan_id").is_in(was.implode()), defaults_by_closing=pl.col("loan_id").is_in(fell.implode()))
 
-    def _differences(self, start: pl.DataFrame, end: pl.DataFrame) -> list[pl.DataFrame]:
-        """Flows as differences of what had happened up to each end."""
-        columns = {
-            "written_off": "written_off_principal",
-            "recovered": "recovered_after_write_off",
-            "interest_received": "interest_paid",
-            "fees_received": "fees_paid",
-            "penalty_received": "penalty_paid",
-            "principal_collected": "principal_paid",
-        }
-        before = start.select("loan_id", *[pl.col(c).alias(f"{c}_before") for c in columns.values()])
-        both = end.join(before, on="loan_id", how="left")
-        share = pl.col("own_share_pct")
-        out = []
-        for name, c in columns.items():
-            change = pl.col(c).fill_null(0) - pl.col(f"{c}_before").fill_null(0)
-            own = pl.when(share == 100 * 10**7).then(change).otherwise(percent_of(change, share)) if name in ("written_off", "recovered") else change
-            out.append(self._rows(name, both, own, self.closing))
-        own = pl.when(share == 100 * 10**7).then(pl.col("written_off_principal")).otherwise(percent_of(pl.col("written_off_principal"), share))
-        out.append(self._rows("written_off_to_date", end, own, self.closing))
-        out.append(self._amount("recovered_to_date", end, "recovered_after_write_off", self.closing))
-        return out
+    def _with_ahead(self, view: pl.DataFrame, positions: Positions) -> pl.DataFrame:
+        """principal_paid_ahead: what is paid of instalments that fall due after the closing."""
+        items = positions.items.filter(pl.col("is_instalment") & (pl.col("due_on") <= self.closing))
+        scheduled = items.group_by("loan_id").agg(_scheduled=pl.col("principal_paid").sum())
+        ahead = (pl.col("principal_paid") - pl.col("_scheduled").fill_null(0)).clip(lower_bound=0)
+        return view.join(scheduled, on="loan_id", how="left", maintain_order="left").with_columns(principal_paid_ahead=ahead).drop("_scheduled")
 
-    def _collections(self, book: Portfolio, positions: Positions, end: pl.DataFrame) -> list[pl.DataFrame]:
-        """Principal due in the period, and what was collected of instalments not due by its end."""
-        groups = end.select("loan_id", "currency_code", *[c for c in self.by if c != "currency_code"])
-        items = positions.items.filter("is_instalment").join(groups, on="loan_id", how="inner")
-        due = items.filter((pl.col("due_on") > self.opening) & (pl.col("due_on") <= self.closing))
-        paid = items.group_by("loan_id").agg(scheduled=pl.col("principal_paid").filter(pl.col("due_on") <= self.closing).sum())
-        last = end.select("loan_id", "principal_paid").join(paid, on="loan_id", how="left")
-        last = last.with_columns(ahead=(pl.col("principal_paid") - pl.col("scheduled").fill_null(0)).clip(lower_bound=0))
-        early = last.join(groups, on="loan_id", how="inner").join(self._ahead_at_opening(book), on="loan_id", how="left")
-        ahead = (pl.col("ahead") - pl.col("ahead_before").fill_null(0)).clip(lower_bound=0)
-        return [self._amount("principal_due", due, "principal", self.closing), self._rows("principal_prepaid", early, ahead, self.closing)]
-
-    def _ahead_at_opening(self, book: Portfolio) -> pl.DataFrame:
-        positions = work_out(book, self.opening, self.known_at, history_months=0)
-        items = positions.items.filter("is_instalment")
-        # Ahead of the closing, not of the opening: what was paid before for later dues is no prepayment of this period.
-        paid = items.group_by("loan_id").agg(scheduled=pl.col("principal_paid").filter(pl.col("due_on") <= self.closing).sum())
-        loans = positions.loans.select("loan_id", "principal_paid").join(paid, on="loan_id", how="left")
-        return loans.select("loan_id", ahead_before=(pl.col("principal_paid") - pl.col("scheduled").fill_null(0)).clip(lower_bound=0))
-
-    def _defaults(self, book: Portfolio, worked: Mapping[date, Positions], start: pl.DataFrame) -> list[pl.DataFrame]:
-        before = first_defaults(worked[self.opening], book).select("loan_id")
-        after = first_defaults(worked[self.closing], book).select("loan_id", "default_on")
-        performing = start.filter(pl.col("own_on_book_principal") > 0).join(before, on="loan_id", how="anti")
-        fell = performing.join(after.filter(pl.col("default_on") > self.opening), on="loan_id", how="semi")
-        one = pl.lit(1, pl.Int64)
-        return [
-            self._amount("performing_opening_balance", performing, "own_on_book_principal", self.opening),
-            self._amount("performing_defaulted_balance", fell, "own_on_book_principal", self.opening),
-            self._rows("performing_opening_count", performing, one, self.opening, None),
-            self._rows("performing_defaulted_count", fell, one, self.opening, None),
-        ]
+    def _due(self, positions: Positions, end: pl.DataFrame) -> pl.DataFrame:
+        """Instalments of the period, with the groups and shares of their loans."""
+        columns = list(dict.fromkeys(["loan_id", "currency_code", "own_share_pct", *self.by]))
+        items = positions.items.filter(pl.col("is_instalment") & (pl.col("due_on") > self.opening) & (pl.col("due_on") <= self.closing))
+        return items.select("loan_id", "principal").join(end.select(columns), on="loan_id", how="inner")
 
     def _people(self, view: pl.DataFrame, on: date) -> tuple[pl.DataFrame, pl.DataFrame]:
         """Persons who have one borrower id, counted; those who have several, by name, so that another bucket does not count them again."""
@@ -272,7 +255,7 @@ class _PeriodBucket:
         several = live["person"].is_in(self.together.people["root"].implode()) if live.height else pl.Series([], dtype=pl.Boolean)
         keys = [pl.col(c).cast(pl.String) for c in self.by]
         lone = live.filter(~several).select(*keys, "person").unique()
-        counted = self._rows("borrowers", lone, pl.lit(1, pl.Int64), on, None)
+        counted = self._grouped("persons", lone, pl.lit(1), pl.lit(None, pl.String), on)
         return counted, live.filter(several).select(*keys, "person", on=pl.lit(on)).unique()
 
 
@@ -337,39 +320,36 @@ class _Period:
             return self._input(name)
         if key and not figure.grouped:
             raise _Missing("a figure of the whole institution has no groups")
-        if name in INCOME:
-            return self._income(name)
-        if name == OFFICERS:
-            return (self._financial("credit_officers", self.opening) + self._financial("credit_officers", self.closing)) / 2
-        if name == "portfolio_average":
-            return EXACT.divide(sum((self._sum("portfolio", key, d) for d in self.points), Decimal(0)), Decimal(len(self.points)))
-        if name.startswith("portfolio_"):
-            return self._sum("portfolio", key, self.opening if name.endswith("opening") else self.closing)
-        if name == "borrowers_average":
-            return (self._people(key, self.opening) + self._people(key, self.closing)) / 2
-        if name.startswith("borrowers_"):
-            return self._people(key, self.opening if name.endswith("opening") else self.closing)
-        return self._sum(name, key, None)
+        ends = {"opening": [self.opening], "average": [self.opening, self.closing]}.get(figure.at, [self.closing])
+        if figure.at == "year_to_date":
+            return self._income(figure.value)
+        if figure.at == "average_of_financials":
+            return (self._financial(figure.value, self.opening) + self._financial(figure.value, self.closing)) / 2
+        if figure.value == "persons":
+            return EXACT.divide(sum((self._people(key, day) for day in ends), Decimal(0)), Decimal(len(ends)))
+        if figure.at == "average":
+            return EXACT.divide(self._sum(figure, key), Decimal(len(self.points)))
+        return self._sum(figure, key)
 
-    def _sum(self, name: str, key: tuple[str | None, ...], on: date | None) -> Decimal:
-        rows = self.sums.filter(pl.col("figure") == name)
-        rows = rows.filter(pl.col("on") == on) if on is not None else rows
-        for column, value in zip(self.by, key, strict=True):
-            rows = rows.filter(pl.col(column).eq_missing(pl.lit(value)))
+    def _sum(self, figure: Figure, key: tuple[str | None, ...]) -> Decimal:
+        """The figure's sums in the institution's currency: a flow at the mean rate of the period, anything else at that of its day."""
         total = Decimal(0)
-        for code, day, value in rows.select("currency", "on", "value").rows():
+        for code, day, value in self._of_group(self.sums.filter(pl.col("figure") == figure.name), key).select("currency", "on", "value").rows():
             if code is None:
                 total += value
                 continue
-            flow = on is None and day == self.closing and not name.endswith(("_closing", "_to_date"))
-            total += EXACT.multiply(from_minor(value, minor_digits(code)), self._mean_rate(code) if flow else self._rate(code, day))
+            rate = self._mean_rate(code) if figure.at in ("flow", "due") else self._rate(code, day)
+            total += EXACT.multiply(from_minor(value, minor_digits(code)), rate)
         return total
 
-    def _people(self, key: tuple[str | None, ...], on: date) -> Decimal:
-        rows = self.shared.filter(pl.col("on") == on)
+    def _of_group(self, rows: pl.DataFrame, key: tuple[str | None, ...]) -> pl.DataFrame:
         for column, value in zip(self.by, key, strict=True):
             rows = rows.filter(pl.col(column).eq_missing(pl.lit(value)))
-        return self._sum("borrowers", key, on) + rows.height
+        return rows
+
+    def _people(self, key: tuple[str | None, ...], on: date) -> Decimal:
+        lone = self._of_group(self.sums.filter((pl.col("figure") == "persons") & (pl.col("on") == on)), key)["value"].sum()
+        return Decimal(int(lone)) + self._of_group(self.shared.filter(pl.col("on") == on), key).height
 
     def _rate(self, code: str, on: date) -> Decimal:
         rate = rate_on(self.book, code, self.home, on)

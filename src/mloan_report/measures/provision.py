@@ -7,12 +7,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date
-from decimal import Decimal
 from functools import cache
 from typing import Any
 
-from mloan_report.measures.data_folder import toml_files
-from mloan_report.measures.regime import CERTAINTIES, RefusedRegime, within
+from mloan_report.measures.data_files import number, one_of, require, toml_files
+from mloan_report.measures.regime import RefusedRegime, within
 
 PURPOSES = ("regulatory", "accounting", "tax")
 SCALE = 10**7
@@ -31,10 +30,16 @@ class RateRule:
 
 @dataclass(frozen=True)
 class Part:
-    """Percent (10^-7) of a base (SQL over the loan view, summed over the book)."""
+    """Percent (10^-7) of a base, summed over the book: SQL over the loan view, or what overdue instalments of an age lack.
+
+    ``from_days`` and ``to_days`` bound that age (each instalment has its own); then ``base`` is SQL over the arrears (principal, interest,
+    fees, penalty).
+    """
 
     pct: int
     base: str
+    from_days: int | None = None
+    to_days: int | None = None
 
 
 @dataclass(frozen=True)
@@ -81,16 +86,13 @@ def provision_tables() -> dict[str, ProvisionTable]:
 
 def parse_provisions(data: dict[str, Any], file: str) -> ProvisionTable:
     """A table from its data; refused without a source, a certainty or a rate."""
-    for name in ("id", "en", "source", "certainty"):
-        if not data.get(name):
-            raise RefusedRegime(f"{file}: {name} is missing")
-    if data["certainty"] not in CERTAINTIES:
-        raise RefusedRegime(f"{file}: certainty {data['certainty']!r} is not known")
-    purpose = data.get("purpose", "regulatory")
-    if purpose not in PURPOSES:
-        raise RefusedRegime(f"{file}: purpose {purpose!r} is not one of {', '.join(PURPOSES)}")
+    require(data, ("id", "en", "source", "certainty"), file)
+    purpose = one_of(data.get("purpose", "regulatory"), PURPOSES, f"{file}: purpose")
     rules = tuple(_rule(r, file) for r in data.get("rate", []))
-    alternatives = tuple((a["name"], tuple(Part(_scaled(p["pct"], file), p["base"]) for p in a["parts"])) for a in data.get("alternative", []))
+    alternatives = tuple(
+        (a["name"], tuple(Part(_scaled(p["pct"], file), p["base"], p.get("from_days"), p.get("to_days")) for p in a["parts"]))
+        for a in data.get("alternative", [])
+    )
     specific = tuple((str(code), _scaled(rate, file)) for code, rate in data.get("specific_pct", {}).items())
     if sum(map(bool, (rules, alternatives, specific))) != 1:
         raise RefusedRegime(f"{file}: needs rates by category (specific_pct), by rule (rate) or for the portfolio (alternative), and only one of them")
@@ -119,16 +121,11 @@ def parse_provisions(data: dict[str, Any], file: str) -> ProvisionTable:
 
 
 def _rule(data: dict[str, Any], file: str) -> RateRule:
-    for name in ("when", "pct"):
-        if not data.get(name):
-            raise RefusedRegime(f"{file}: a rate has no {name}")
+    require(data, ("when", "pct"), f"{file}: a rate")
     return RateRule(
         data["when"], _scaled(data["pct"], file), _scaled(data.get("step_pct", "0"), file), data.get("steps"), _scaled(data.get("cap_pct", "100"), file)
     )
 
 
 def _scaled(text: str, file: str) -> int:
-    value = Decimal(text)
-    if not 0 <= value <= 100:
-        raise RefusedRegime(f"{file}: {text} is not a percent from 0 to 100")
-    return int(value * SCALE)
+    return int(number(text, file, low=0, high=100) * SCALE)

@@ -18,10 +18,10 @@ from typing import Any
 import polars as pl
 
 from mloan_report.measures.classify import Classified
-from mloan_report.measures.data_folder import toml_files
+from mloan_report.measures.data_files import definitions, require
 from mloan_report.measures.exchange import rate_on
 from mloan_report.measures.grouping import Togetherness, togetherness
-from mloan_report.measures.regime import CERTAINTIES, RefusedRegime, Regime
+from mloan_report.measures.regime import Regime
 from mloan_report.model.currency import minor_digits
 from mloan_report.model.grammar import from_minor
 from mloan_report.portfolio import Portfolio
@@ -30,6 +30,7 @@ from mloan_report.portfolio.sql import compile_sql, condition, evaluate_one
 
 _EXACT = Context(prec=60, rounding=ROUND_HALF_UP)
 PLACES = Decimal(1).scaleb(-15)
+WHOLE_DEFINITION = ("id", "en", "zh", "numerator", "denominator", "source", "certainty")
 _WIDEST = 2**127
 """What a sum of squares must stay below to be taken in 128 bits."""
 WHOLE: tuple[str | None, ...] = ()
@@ -97,23 +98,12 @@ class RatioValue:
 @cache
 def ratio_definitions() -> dict[str, Ratio]:
     """Every ratio that comes with the library, by id."""
-    found: dict[str, Ratio] = {}
-    for name, data in toml_files("ratios"):
-        for raw in data["ratio"]:
-            ratio = parse_ratio(raw, name)
-            if ratio.id in found:
-                raise RefusedRegime(f"{name}: ratio {ratio.id} stands twice")
-            found[ratio.id] = ratio
-    return found
+    return definitions("ratios", "ratio", parse_ratio)
 
 
 def parse_ratio(data: Mapping[str, Any], file: str) -> Ratio:
     """A definition from its data; refused without titles, source or a known certainty."""
-    for name in ("id", "en", "zh", "numerator", "denominator", "source", "certainty"):
-        if not data.get(name):
-            raise RefusedRegime(f"{file}: {data.get('id', 'a ratio')}: {name} is missing")
-    if data["certainty"] not in CERTAINTIES:
-        raise RefusedRegime(f"{file}: {data['id']}: certainty {data['certainty']!r} is not known")
+    require(data, WHOLE_DEFINITION, f"{file}: ratio {data.get('id', '?')}")
     return Ratio(
         data["id"],
         data["en"],

@@ -232,6 +232,11 @@ class Regime:
         """Whether it says which categories are non-performing."""
         return any(c.npl for c in self.categories)
 
+    def without_uncertain(self) -> Regime | None:
+        """The regime without segments whose edges may be wrong (knowledge_low), which are for those who ask for them; None where none is left."""
+        kept = tuple(s for s in self.segments if s.certainty != "knowledge_low")
+        return replace(self, segments=kept) if kept and self.certainty != "knowledge_low" else None
+
     def counting_as_npl(self, codes: Iterable[str]) -> Regime:
         """The regime with categories that it leaves open counted as non-performing. ValueError for one that it does not leave open."""
         wanted = set(codes)

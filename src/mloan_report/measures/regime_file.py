@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import itertools
 import re
-import tomllib
 from collections.abc import Sequence
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from functools import cache
 from pathlib import Path
 from typing import Any, get_args
 
-from mloan_report.measures.data_folder import toml_files
+from mloan_report.measures.data_files import load_toml, number, one_of, require, toml_files
 from mloan_report.measures.regime import (
     BELOW_FIRST_BAND,
     CERTAINTIES,
@@ -73,31 +72,23 @@ def regime_with(id: str, settings: Settings) -> Regime:
 
 def load_regime(path: str | Path, settings: Settings | None = None) -> Regime:
     """A user's own regime file, under the same refusals."""
-    file = Path(path)
-    try:
-        return parse_regime(tomllib.loads(file.read_text(encoding="utf-8")), file.name, settings or {})
-    except tomllib.TOMLDecodeError as e:
-        raise RefusedRegime(f"{file.name}: {e}") from None
+    name, data = load_toml(path)
+    return parse_regime(data, name, settings or {})
 
 
 def parse_regime(data: dict[str, Any], file: str, settings: Settings | None = None) -> Regime:
     """A regime from its data; :class:`RefusedRegime` names what is wrong."""
-    for name in ("id", "country", "en", "source", "certainty", "unit", "dpd_method"):
-        if not data.get(name):
-            raise RefusedRegime(f"{file}: {name} is missing")
+    require(data, ("id", "country", "en", "source", "certainty", "unit", "dpd_method"), file)
     known = _settings(data, settings or {}, file)
     data = _substituted(data, {s.name: s.value for s in known})
-    for name in ("certainty", "rate_certainty", "instrument_certainty"):
+    for name in ("rate_certainty", "instrument_certainty"):
         if name in data:
-            _certain(data[name], f"{file}: {name}")
-    if data["unit"] not in UNITS:
-        raise RefusedRegime(f"{file}: unit {data['unit']!r} is not one of {', '.join(UNITS)}")
+            one_of(data[name], CERTAINTIES, f"{file}: {name}")
+    one_of(data["unit"], UNITS, f"{file}: unit")
     days = data.get("days") or DAYS_BY_METHOD.get(data["dpd_method"])
     if days is None:
         raise RefusedRegime(f"{file}: dpd_method {data['dpd_method']!r} is not one of {', '.join(DAYS_BY_METHOD)}")
-    counts_in = data.get("counts_in", "calendar_day")
-    if counts_in not in COUNTED:
-        raise RefusedRegime(f"{file}: counts_in {counts_in!r} is not one of {', '.join(COUNTED)}")
+    counts_in = one_of(data.get("counts_in", "calendar_day"), COUNTED, f"{file}: counts_in")
     listed = data.get("category", [])
     codes = {c["code"] for c in listed}
     if len(codes) != len(listed) or not listed:
@@ -186,7 +177,7 @@ def _segment(data: dict[str, Any], codes: set[str], file: str, whole: dict[str, 
         securities.append(Security(entry["name"], modes, _bands(entry.get("bands", []), codes, f"{file}: {name}/{entry['name']}")))
     if not securities:
         raise RefusedRegime(f"{file}: segment {name!r} has no bands")
-    certainty = _certain(data.get("certainty", whole["certainty"]), f"{file}: segment {name!r}")
+    certainty = one_of(data.get("certainty", whole["certainty"]), CERTAINTIES, f"{file}: segment {name!r}: certainty")
     rate_certainty = data.get("rate_certainty", whole.get("rate_certainty"))
     return Segment(name, data["applies"], certainty, rate_certainty, tuple(securities), data.get("effective_from"), data.get("effective_to"))
 
@@ -197,7 +188,7 @@ def _bands(rows: Sequence[dict[str, Any]], codes: set[str], where: str) -> tuple
         if row["code"] not in codes:
             raise RefusedRegime(f"{where}: {row['code']!r} is not a category")
         rates = {name: _percent(row[key], where) for name, key in _RATES.items() if key in row}
-        sure = _certain(row["certainty"], where) if "certainty" in row else None
+        sure = one_of(row["certainty"], CERTAINTIES, f"{where}: certainty") if "certainty" in row else None
         bands.append(Band(row["code"], _edge(row["from"], where), None if row.get("to") is None else _edge(row["to"], where), **rates, certainty=sure))
     if not bands:
         raise RefusedRegime(f"{where}: there is no band")
@@ -228,27 +219,7 @@ def _edge(value: int | str, where: str) -> int:
 
 
 def _percent(text: Any, where: str) -> Decimal:
-    try:
-        value = Decimal(text) if isinstance(text, str) else None
-    except InvalidOperation:
-        value = None
-    if value is None or not 0 <= value <= 100:
-        raise RefusedRegime(f"{where}: {text!r} is not a percent from 0 to 100 in quotes")
-    return value
-
-
-def _certain(value: str, where: str) -> str:
-    if value not in CERTAINTIES:
-        raise RefusedRegime(f"{where}: certainty {value!r} is not one of {', '.join(CERTAINTIES)}")
-    return value
-
-
-def _required(data: dict[str, Any], names: Sequence[str], where: str) -> list[Any]:
-    for name in names:
-        if not data.get(name):
-            raise RefusedRegime(f"{where} has no {name}")
-    _certain(data["certainty"], where)
-    return [data[n] for n in names]
+    return number(text, where, low=0, high=100)
 
 
 def _coded(code: str, codes: set[str], where: str) -> str:
@@ -258,21 +229,20 @@ def _coded(code: str, codes: set[str], where: str) -> str:
 
 
 def _trigger(data: dict[str, Any], codes: set[str], file: str) -> Trigger:
-    found = Trigger(*_required(data, ("at_least", "when", "reason", "source", "certainty"), f"{file}: a trigger"))
+    found = Trigger(*require(data, ("at_least", "when", "reason", "source", "certainty"), f"{file}: a trigger"))
     _coded(found.at_least, codes, f"{file}: trigger at_least")
     return found
 
 
 def _held(data: dict[str, Any], condition: str, codes: set[str], where: str) -> list[Any]:
-    held, *rest = _required(data, ("categories", condition, "reason", "source", "certainty"), where)
+    held, *rest = require(data, ("categories", condition, "reason", "source", "certainty"), where)
     return [tuple(_coded(c, codes, where) for c in held), *rest]
 
 
 def _contagion(data: dict[str, Any], codes: set[str], file: str) -> Contagion:
     where = f"{file}: contagion"
-    kind, applies, reason, source, certainty = _required(data, ("kind", "applies", "reason", "source", "certainty"), where)
-    if kind not in CONTAGIONS:
-        raise RefusedRegime(f"{where} needs a known kind: {', '.join(CONTAGIONS)}")
+    kind, applies, reason, source, certainty = require(data, ("kind", "applies", "reason", "source", "certainty"), where)
+    one_of(kind, tuple(CONTAGIONS), f"{where}: kind")
     for name in CONTAGIONS[kind]:
         if name not in data:
             raise RefusedRegime(f"{where} by {kind} needs {name}")
@@ -291,7 +261,7 @@ def _contagion(data: dict[str, Any], codes: set[str], file: str) -> Contagion:
 
 def _general(data: dict[str, Any], codes: set[str], file: str) -> GeneralProvision:
     where = f"{file}: general_provision"
-    pct, base, categories, source, certainty = _required(data, ("pct", "base", "categories", "source", "certainty"), where)
+    pct, base, categories, source, certainty = require(data, ("pct", "base", "categories", "source", "certainty"), where)
     for code in categories:
         _coded(code, codes | {BELOW_FIRST_BAND}, where)
     return GeneralProvision(_percent(pct, where), base, tuple(categories), source, certainty)
@@ -299,9 +269,12 @@ def _general(data: dict[str, Any], codes: set[str], file: str) -> GeneralProvisi
 
 def _materiality(data: dict[str, Any], file: str) -> Materiality:
     where = f"{file}: materiality"
-    for name in ("amount_retail", "amount_other", "currency_code", "share_pct", "retail", "source"):
-        if not data.get(name):
-            raise RefusedRegime(f"{where} has no {name}")
+    require(data, ("amount_retail", "amount_other", "currency_code", "share_pct", "retail", "source"), where)
     return Materiality(
-        Decimal(data["amount_retail"]), Decimal(data["amount_other"]), data["currency_code"], _percent(data["share_pct"], where), data["retail"], data["source"]
+        number(data["amount_retail"], where, low=0),
+        number(data["amount_other"], where, low=0),
+        data["currency_code"],
+        _percent(data["share_pct"], where),
+        data["retail"],
+        data["source"],
     )

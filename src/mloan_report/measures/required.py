@@ -26,6 +26,7 @@ from mloan_report.portfolio.sql import compile_sql, evaluate_one
 from mloan_report.portfolio.workers import over_buckets
 from mloan_report.position import work_out
 from mloan_report.position.loan_view import loan_view
+from mloan_report.position.position import Positions
 from mloan_report.schedule.rounding import EXACT
 
 
@@ -100,7 +101,7 @@ class _RequiredOfBucket:
         for table in self.tables:
             if table is not None and table.level == "portfolio":
                 own = view.filter(~pl.col("loan_id").is_in(guests)) if book.guest_loans else view
-                out.append(_alternatives(own, table))
+                out.append(_alternatives(own, positions, table))
                 continue
             done = classify(view, self.regime, book, table, positions=positions, known_at=self.known_at).loans
             done = done.filter(~pl.col("loan_id").is_in(guests)) if book.guest_loans else done
@@ -129,13 +130,19 @@ def _by_category(loans: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _alternatives(view: pl.DataFrame, table: ProvisionTable) -> pl.DataFrame:
+def _alternatives(view: pl.DataFrame, positions: Positions, table: ProvisionTable) -> pl.DataFrame:
+    codes = view.select("loan_id", "as_of", "currency_code")
     rows = []
     for name, parts in table.alternatives:
         for part in parts:
-            base = evaluate_one(view, compile_sql(part.base, view.columns)).fill_null(0).cast(pl.Int64)
-            frame = view.select("currency_code", amount=percent_of(pl.lit(base), pl.lit(part.pct, pl.Int64)))
-            rows.append(frame.group_by("currency_code").agg(pl.col("amount").cast(pl.Int128).sum()).with_columns(name=pl.lit(name)))
+            frame = view
+            if part.from_days is not None:
+                late = pl.col("days") >= part.from_days
+                late = late & (pl.col("days") <= part.to_days) if part.to_days is not None else late
+                frame = positions.arrears.filter(late).join(codes, on=["loan_id", "as_of"], how="inner")
+            base = evaluate_one(frame, compile_sql(part.base, frame.columns)).fill_null(0).cast(pl.Int64)
+            amounts = frame.select("currency_code", amount=percent_of(pl.lit(base), pl.lit(part.pct, pl.Int64)))
+            rows.append(amounts.group_by("currency_code").agg(pl.col("amount").cast(pl.Int128).sum()).with_columns(name=pl.lit(name)))
     return pl.concat(rows)
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import polars as pl
 
-from mloan_report.measures.defaults import DEFAULT_DAYS, first_defaults
+from mloan_report.measures.defaults import default_days, first_defaults
 from mloan_report.measures.exchange import money_of
 from mloan_report.portfolio.buckets import Source
 from mloan_report.portfolio.workers import over_buckets
@@ -75,7 +75,7 @@ def vintage_curves(
     known_at: date | None = None,
     *,
     basis: str = "count",
-    days: int = DEFAULT_DAYS,
+    days: int | None = None,
     months: int = 24,
     by: Sequence[str] = (),
     jobs: int | None = 1,
@@ -86,7 +86,7 @@ def vintage_curves(
     """
     if basis not in ("count", "amount"):
         raise ValueError(f"basis {basis} is not count or amount")
-    work = _VintageBucket(source, as_of, known_at, days, tuple(by))
+    work = _VintageBucket(source, as_of, known_at, default_days() if days is None else days, tuple(by))
     rows = pl.concat(list(over_buckets(source, work, range(source.count), jobs)))
     home, book = source.institution.currency_code, source.bucket(0)
     weights: dict[tuple[Any, ...], dict[int | None, Decimal]] = {}

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from mloan_report.measures.data_folder import toml_files
+from mloan_report.measures.data_files import load_toml, number, one_of, require, toml_files
 from mloan_report.measures.period import period_ratio_definitions
 from mloan_report.measures.ratio import ratio_definitions
-from mloan_report.measures.regime import CERTAINTIES, RefusedRegime
+from mloan_report.measures.regime import RefusedRegime
 
 TESTS = ("above", "below", "change_points", "change_percent", "deviations")
 SEVERITIES = ("watch", "serious", "critical")
@@ -78,18 +77,13 @@ def warning_sets() -> dict[str, WarningSet]:
 
 def load_warnings(path: str | Path) -> WarningSet:
     """A set of one's own. RefusedRegime says what is wrong."""
-    file = Path(path)
-    try:
-        return parse_warnings(tomllib.loads(file.read_text(encoding="utf-8")), file.name)
-    except tomllib.TOMLDecodeError as e:
-        raise RefusedRegime(f"{file.name}: {e}") from None
+    name, data = load_toml(path)
+    return parse_warnings(data, name)
 
 
 def parse_warnings(data: Mapping[str, Any], file: str) -> WarningSet:
     """A set from its data; refused without a source, for an unknown ratio, test or severity."""
-    for name in ("id", "en", "warning"):
-        if not data.get(name):
-            raise RefusedRegime(f"{file}: {name} is missing")
+    require(data, ("id", "en", "warning"), file)
     warnings = tuple(_warning(w, file) for w in data["warning"])
     if len({w.id for w in warnings}) != len(warnings):
         raise RefusedRegime(f"{file}: a warning stands twice")
@@ -98,12 +92,9 @@ def parse_warnings(data: Mapping[str, Any], file: str) -> WarningSet:
 
 def _warning(raw: Mapping[str, Any], file: str) -> EarlyWarning:
     where = f"{file}: warning {raw.get('id', '?')}"
-    for name in ("id", "en", "ratio", "test", "level", "severity", "source", "certainty"):
-        if not raw.get(name):
-            raise RefusedRegime(f"{where} has no {name}")
-    for name, words in (("test", TESTS), ("severity", SEVERITIES), ("certainty", CERTAINTIES)):
-        if raw[name] not in words:
-            raise RefusedRegime(f"{where}: {name} {raw[name]!r} is not one of {', '.join(words)}")
+    require(raw, ("id", "en", "ratio", "test", "level", "severity", "source", "certainty"), where)
+    one_of(raw["test"], TESTS, f"{where}: test")
+    one_of(raw["severity"], SEVERITIES, f"{where}: severity")
     if raw["ratio"] not in ratio_definitions() and raw["ratio"] not in period_ratio_definitions():
         raise RefusedRegime(f"{where}: there is no ratio {raw['ratio']}")
     return EarlyWarning(
@@ -112,32 +103,19 @@ def _warning(raw: Mapping[str, Any], file: str) -> EarlyWarning:
         zh=raw.get("zh", raw["en"]),
         ratio=raw["ratio"],
         test=raw["test"],
-        level=_number(raw["level"], where),
+        level=number(raw["level"], where),
         severity=raw["severity"],
         source=raw["source"],
         certainty=raw["certainty"],
         by=tuple(raw.get("by", ())),
         falls=raw.get("falls", False),
-        min_share=_number(raw.get("min_share", "0"), where),
+        min_share=number(raw.get("min_share", "0"), where),
         min_periods=raw.get("min_periods", 6),
         note=raw.get("note"),
     )
 
 
 def _advice(raw: Mapping[str, Any], file: str) -> Advice:
-    for name in ("action", "en", "severity", "count", "due_days", "source"):
-        if raw.get(name) in (None, ""):
-            raise RefusedRegime(f"{file}: an advice has no {name}")
-    if raw["severity"] not in SEVERITIES:
-        raise RefusedRegime(f"{file}: advice severity {raw['severity']!r} is not one of {', '.join(SEVERITIES)}")
+    require(raw, ("action", "en", "severity", "count", "due_days", "source"), f"{file}: an advice")
+    one_of(raw["severity"], SEVERITIES, f"{file}: advice severity")
     return Advice(raw["action"], raw["en"], raw.get("zh", raw["en"]), raw["severity"], raw["count"], raw["due_days"], raw["source"])
-
-
-def _number(text: Any, where: str) -> Decimal:
-    try:
-        value = Decimal(text) if isinstance(text, str) else None
-    except InvalidOperation:
-        value = None
-    if value is None or not value.is_finite():
-        raise RefusedRegime(f"{where}: {text!r} is not a number in quotes")
-    return value

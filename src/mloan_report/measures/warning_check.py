@@ -15,15 +15,13 @@ import polars as pl
 
 from mloan_report.measures.book import ratios_of_book
 from mloan_report.measures.classify import classify
-from mloan_report.measures.exchange import rate_on
+from mloan_report.measures.exchange import money_of
 from mloan_report.measures.grouping import Togetherness, togetherness
 from mloan_report.measures.period import period_ratio_definitions, period_ratios
 from mloan_report.measures.provision import ProvisionTable
 from mloan_report.measures.ratio import RatioValue, ratio_definitions, with_measures
 from mloan_report.measures.regime import Regime
 from mloan_report.measures.warning import SEVERITIES, Advice, EarlyWarning, WarningSet
-from mloan_report.model.currency import minor_digits
-from mloan_report.model.grammar import from_minor
 from mloan_report.portfolio.buckets import Source
 from mloan_report.portfolio.sql import condition
 from mloan_report.portfolio.workers import over_buckets
@@ -267,8 +265,7 @@ def _with_movers(
         mine = rows.filter(pl.col("result") == i)
         movers = []
         for loan, code, minor, was in mine.select("loan_id", "currency_code", "amount", "was").rows():
-            rate = rate_on(book, code, home, as_of) or Decimal(1)
-            movers.append(Mover(loan, EXACT.multiply(from_minor(int(minor), minor_digits(code)), rate), not was))
+            movers.append(Mover(loan, money_of(book, minor, code, home, as_of), not was))
         movers.sort(key=lambda m: (not m.is_new, -m.amount, m.loan_id))
         r = found[i]
         found[i] = WarningResult(r.warning, r.as_of, r.group, r.status, r.value, r.before, r.before_on, r.moved, r.reason, tuple(movers[:TOLD]))

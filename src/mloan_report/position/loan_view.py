@@ -38,7 +38,6 @@ def loan_view(portfolio: Portfolio, positions: Positions, known_at: date | None 
         _refinances(portfolio),
         _counted(portfolio, positions),
         _elsewhere(portfolio, positions),
-        _instalments_by_age(positions),
         _bankrupt(portfolio, positions),
         _operational_delay(portfolio, positions, known_at),
     ):
@@ -46,7 +45,6 @@ def loan_view(portfolio: Portfolio, positions: Positions, known_at: date | None 
     return view.with_columns(
         pl.col("collateral_value", "guarantors", "times_restructured", "times_rescheduled", "interest_forgiven").fill_null(0),
         pl.col("operational_delay_days", "external_balance", "external_overdue", "external_days_past_due", "external_instalment").fill_null(0),
-        pl.col("overdue_instalments_91_to_179", "overdue_instalments_from_180").fill_null(0),
         pl.col("restructured", "in_probation", "refinances", "borrower_bankrupt").fill_null(False),
         region_code=pl.coalesce("use_region_code", "borrower_region_code"),
         rate_band=_rate_band(),
@@ -163,15 +161,6 @@ def _counted(portfolio: Portfolio, positions: Positions) -> pl.DataFrame:
             days_contractual=(pl.col("as_of") - pl.col("oldest_unpaid_due_on")).dt.total_days().fill_null(0).clip(lower_bound=0),
         )
         .drop("days_past_due", "oldest_unpaid_due_on", "_due_today")
-    )
-
-
-def _instalments_by_age(positions: Positions) -> pl.DataFrame:
-    """What overdue instalments lack (principal and interest), by their own age in days: each instalment has one."""
-    lacking = pl.col("principal") + pl.col("interest")
-    return positions.arrears.group_by("loan_id", "as_of").agg(
-        overdue_instalments_91_to_179=lacking.filter(pl.col("days").is_between(91, 179)).sum(),
-        overdue_instalments_from_180=lacking.filter(pl.col("days") >= 180).sum(),
     )
 
 

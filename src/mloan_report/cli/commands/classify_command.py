@@ -11,7 +11,21 @@ from typing import Annotated
 
 import typer
 
-from mloan_report.cli.shared import AsOf, CannotUse, Folder, Jobs, KnownAt, day, open_portfolio, optional_day, progress, settings_of
+from mloan_report.cli.shared import (
+    AllowExpired,
+    AllowUncertain,
+    AsOf,
+    CannotUse,
+    Folder,
+    Jobs,
+    KnownAt,
+    ProvisionsName,
+    day,
+    open_portfolio,
+    optional_day,
+    progress,
+    settings_of,
+)
 
 AMOUNTS = ["provision", "provision_base", "provision_specific", "provision_general"]
 PERCENTS = ["provision_pct", "provision_own_pct"]
@@ -22,14 +36,14 @@ def command(
     as_of: AsOf,
     out: Annotated[str, typer.Option("--out", help="A .csv, .parquet or .json file; - is csv on standard output.")],
     regime: Annotated[list[str] | None, typer.Option("--regime", help="A regime's id, or a file of your own; may be repeated; default: the policy's.")] = None,
-    provisions: Annotated[str | None, typer.Option("--provisions", help="The provision table's id; default: the policy's.")] = None,
+    provisions: ProvisionsName = None,
     known_at: KnownAt = None,
     store: Annotated[bool, typer.Option("--store", help="Write the result into the book's table classifications, which the next run remembers.")] = False,
     differences: Annotated[str | None, typer.Option("--differences", help="With two regimes: write the loans that differ to this file.")] = None,
     settings: Annotated[list[str] | None, typer.Option("--set", help="name=value of a regime's setting; may be repeated.")] = None,
     also_npl: Annotated[list[str] | None, typer.Option("--also-npl", help="Count a category that the regime leaves open as non-performing.")] = None,
-    allow_expired: Annotated[bool, typer.Option("--allow-expired", help="Use a regime that is not in force on the date.")] = False,
-    allow_uncertain: Annotated[bool, typer.Option("--allow-uncertain", help="Use a regime whose edges may be wrong (certainty knowledge_low).")] = False,
+    allow_expired: AllowExpired = False,
+    allow_uncertain: AllowUncertain = False,
     jobs: Jobs = None,
 ) -> int:
     from mloan_report.cli.regimes import chosen_provisions, chosen_regime

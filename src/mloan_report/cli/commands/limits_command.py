@@ -7,39 +7,44 @@ from __future__ import annotations
 
 import json
 from decimal import Decimal
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from mloan_report.cli.shared import AsOf, CannotUse, Folder, Jobs, KnownAt, day, open_portfolio, optional_day, progress
+from mloan_report.cli.shared import (
+    AllowExpired,
+    AllowUncertain,
+    AsOf,
+    Folder,
+    Jobs,
+    KnownAt,
+    ProvisionsName,
+    RegimeName,
+    day,
+    open_portfolio,
+    optional_day,
+    progress,
+)
 
 
 def command(
     folder: Folder,
     as_of: AsOf,
     rules: Annotated[str, typer.Option("--rules", help="The set's id (cn_microlender, a province's, generic ...) or a file of your own.")],
-    regime: Annotated[str | None, typer.Option("--regime", help="For limits on ratios: the regime's id, or a file; default: the policy's.")] = None,
-    provisions: Annotated[str | None, typer.Option("--provisions", help="For limits on ratios: the provision table's id; default: the policy's.")] = None,
+    regime: RegimeName = None,
+    provisions: ProvisionsName = None,
     known_at: KnownAt = None,
     as_json: Annotated[bool, typer.Option("--json", help="A list of objects, one a limit; figures are strings.")] = False,
-    allow_expired: Annotated[bool, typer.Option("--allow-expired", help="Use a regime that is not in force on the date.")] = False,
-    allow_uncertain: Annotated[bool, typer.Option("--allow-uncertain", help="Use a regime of certainty knowledge_low.")] = False,
+    allow_expired: AllowExpired = False,
+    allow_uncertain: AllowUncertain = False,
     jobs: Jobs = None,
 ) -> int:
-    from mloan_report.cli.regimes import chosen_provisions, chosen_regime
+    from mloan_report.cli.regimes import chosen_provisions, chosen_regime, chosen_set
     from mloan_report.measures.limit import limit_sets, load_limits
     from mloan_report.measures.limit_check import check_limits
 
     when, known = day(as_of), optional_day(known_at)
-    if rules.endswith(".toml"):
-        if not Path(rules).is_file():
-            raise CannotUse(f"{rules} is not there")
-        chosen = load_limits(rules)
-    elif rules in limit_sets():
-        chosen = limit_sets()[rules]
-    else:
-        raise CannotUse(f"there is no set of limits {rules}; there are {', '.join(limit_sets())}")
+    chosen = chosen_set(rules, "limits", limit_sets(), load_limits)
     portfolio = open_portfolio(folder)
     needs_regime = regime is not None or any(limit.measure == "ratio" for limit in chosen.limits)
     judged = chosen_regime(regime, portfolio.institution, when, allow_expired=allow_expired, allow_uncertain=allow_uncertain) if needs_regime else None

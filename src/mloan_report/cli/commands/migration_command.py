@@ -10,24 +10,37 @@ from typing import Annotated
 
 import typer
 
-from mloan_report.cli.shared import AsOf, CannotUse, Folder, Jobs, KnownAt, day, open_portfolio, optional_day, progress
+from mloan_report.cli.shared import (
+    AllowExpired,
+    AllowUncertain,
+    AsOf,
+    CannotUse,
+    Folder,
+    Jobs,
+    KnownAt,
+    RegimeName,
+    day,
+    open_portfolio,
+    optional_day,
+    progress,
+)
 
 
 def command(
     folder: Folder,
     as_of: AsOf,
     opening: Annotated[str, typer.Option("--from", help="The opening date, YYYY-MM-DD: the end of that day.")],
-    regime: Annotated[str | None, typer.Option("--regime", help="The regime's id, or a file; default: the policy's.")] = None,
+    regime: RegimeName = None,
     basis: Annotated[str, typer.Option("--basis", help="count of loans, or opening balance.")] = "count",
     recompute: Annotated[bool, typer.Option("--recompute", help="Classify anew where a category was stored for the date.")] = False,
     known_at: KnownAt = None,
     as_json: Annotated[bool, typer.Option("--json", help="One object; figures are strings.")] = False,
-    allow_expired: Annotated[bool, typer.Option("--allow-expired", help="Use a regime that is not in force on the date.")] = False,
-    allow_uncertain: Annotated[bool, typer.Option("--allow-uncertain", help="Use a regime of certainty knowledge_low.")] = False,
+    allow_expired: AllowExpired = False,
+    allow_uncertain: AllowUncertain = False,
     jobs: Jobs = None,
 ) -> int:
     from mloan_report.cli.regimes import chosen_regime
-    from mloan_report.measures.migration import migration_matrix
+    from mloan_report.measures.migration import migration_matrix, share_text
 
     when, first, known = day(as_of), day(opening, "--from"), optional_day(known_at)
     portfolio = open_portfolio(folder)
@@ -46,7 +59,7 @@ def command(
     ranks = {c.code: c.rank for c in chosen.categories}
     for category, row in shown["rows"].items():
         moved = ", ".join(f"{state} {share} ({row['weights'][state]})" for state, share in row["shares"].items() if state in row["weights"])
-        worse = found.worsened(category, ranks)
-        print(f"{category}: {moved or 'undefined: no loan at the opening'}" + ("" if worse is None else f"; worsened {float(worse):.6f}"))
+        worse = share_text(found.worsened(category, ranks))
+        print(f"{category}: {moved or 'undefined: no loan at the opening'}" + (f"; worsened {worse}" if worse else ""))
     print(f"new loans, outside the matrix: {found.new_loans}")
     return 0

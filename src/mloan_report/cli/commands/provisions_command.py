@@ -10,18 +10,31 @@ from typing import Annotated
 
 import typer
 
-from mloan_report.cli.shared import AsOf, CannotUse, Folder, Jobs, KnownAt, day, open_portfolio, optional_day, progress
+from mloan_report.cli.shared import (
+    AllowExpired,
+    AllowUncertain,
+    AsOf,
+    CannotUse,
+    Folder,
+    Jobs,
+    KnownAt,
+    RegimeName,
+    day,
+    open_portfolio,
+    optional_day,
+    progress,
+)
 
 
 def command(
     folder: Folder,
     as_of: AsOf,
-    regime: Annotated[str | None, typer.Option("--regime", help="The regime's id, or a file; default: the policy's.")] = None,
+    regime: RegimeName = None,
     table: Annotated[list[str] | None, typer.Option("--table", help="A provision table's id; may be repeated; default: the policy's, or the regime's.")] = None,
     known_at: KnownAt = None,
     as_json: Annotated[bool, typer.Option("--json", help="A list of objects, one a table; figures are strings.")] = False,
-    allow_expired: Annotated[bool, typer.Option("--allow-expired", help="Use a regime that is not in force on the date.")] = False,
-    allow_uncertain: Annotated[bool, typer.Option("--allow-uncertain", help="Use a regime of certainty knowledge_low.")] = False,
+    allow_expired: AllowExpired = False,
+    allow_uncertain: AllowUncertain = False,
     jobs: Jobs = None,
 ) -> int:
     from mloan_report.cli.regimes import chosen_provisions, chosen_regime

@@ -11,14 +11,30 @@ from typing import Annotated
 
 import typer
 
-from mloan_report.cli.shared import AsOf, CannotUse, Folder, Jobs, KnownAt, day, number, open_portfolio, optional_day, progress, settings_of
+from mloan_report.cli.shared import (
+    AllowExpired,
+    AllowUncertain,
+    AsOf,
+    CannotUse,
+    Folder,
+    Jobs,
+    KnownAt,
+    ProvisionsName,
+    RegimeName,
+    day,
+    number,
+    open_portfolio,
+    optional_day,
+    progress,
+    settings_of,
+)
 
 
 def command(
     folder: Folder,
     as_of: AsOf,
-    regime: Annotated[str | None, typer.Option("--regime", help="The regime's id, or a file; default: the policy's.")] = None,
-    provisions: Annotated[str | None, typer.Option("--provisions", help="The provision table's id; default: the policy's.")] = None,
+    regime: RegimeName = None,
+    provisions: ProvisionsName = None,
     by: Annotated[list[str] | None, typer.Option("--by", help="Group by this column; may be repeated.")] = None,
     only: Annotated[list[str] | None, typer.Option("--ratio", help="Only this ratio; may be repeated.")] = None,
     opening: Annotated[str | None, typer.Option("--from", help="Also the ratios of the period from the end of this day to --as-of.")] = None,
@@ -27,8 +43,8 @@ def command(
     inputs: Annotated[list[str] | None, typer.Option("--input", help="name=value of a figure that is not in the book (docs/ratios.md).")] = None,
     known_at: KnownAt = None,
     as_json: Annotated[bool, typer.Option("--json", help="A list of objects, one a ratio and group.")] = False,
-    allow_expired: Annotated[bool, typer.Option("--allow-expired", help="Use a regime that is not in force on the date.")] = False,
-    allow_uncertain: Annotated[bool, typer.Option("--allow-uncertain", help="Use a regime of certainty knowledge_low.")] = False,
+    allow_expired: AllowExpired = False,
+    allow_uncertain: AllowUncertain = False,
     jobs: Jobs = None,
 ) -> int:
     from mloan_report.cli.regimes import chosen_provisions, chosen_regime

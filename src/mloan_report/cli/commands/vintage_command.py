@@ -18,7 +18,7 @@ def command(
     as_of: AsOf,
     months: Annotated[int, typer.Option("--months", help="Months on book to go to.", min=0)] = 24,
     basis: Annotated[str, typer.Option("--basis", help="count of loans, or originated amount.")] = "count",
-    default_days: Annotated[int, typer.Option("--default-days", help="Default is more days past due than this, or a write-off.", min=0)] = 90,
+    default_days: Annotated[int | None, typer.Option("--default-days", help="Default is more days past due than this, or a write-off.", min=0)] = None,
     by: Annotated[list[str] | None, typer.Option("--by", help="Group by this column; may be repeated.")] = None,
     known_at: KnownAt = None,
     as_json: Annotated[bool, typer.Option("--json", help="A list of objects, one a cohort; figures are strings.")] = False,

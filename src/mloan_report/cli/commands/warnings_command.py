@@ -6,12 +6,25 @@ Example: mloan-report warnings book --as-of 2026-10-31 --json
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from mloan_report.cli.shared import AsOf, CannotUse, Folder, Jobs, KnownAt, day, open_portfolio, optional_day, progress
+from mloan_report.cli.shared import (
+    AllowExpired,
+    AllowUncertain,
+    AsOf,
+    CannotUse,
+    Folder,
+    Jobs,
+    KnownAt,
+    ProvisionsName,
+    RegimeName,
+    day,
+    open_portfolio,
+    optional_day,
+    progress,
+)
 
 
 def command(
@@ -19,28 +32,21 @@ def command(
     as_of: AsOf,
     rules: Annotated[str, typer.Option("--rules", help="The set's id, or a file of your own.")] = "default",
     period: Annotated[str, typer.Option("--period", help="week, month or quarter: what is compared with what.")] = "month",
-    regime: Annotated[str | None, typer.Option("--regime", help="The regime's id, or a file; default: the policy's.")] = None,
-    provisions: Annotated[str | None, typer.Option("--provisions", help="The provision table's id; default: the policy's.")] = None,
+    regime: RegimeName = None,
+    provisions: ProvisionsName = None,
     known_at: KnownAt = None,
     as_json: Annotated[bool, typer.Option("--json", help="One object: warnings, advice, passed_over; figures are strings.")] = False,
-    allow_expired: Annotated[bool, typer.Option("--allow-expired", help="Use a regime that is not in force on the date.")] = False,
-    allow_uncertain: Annotated[bool, typer.Option("--allow-uncertain", help="Use a regime of certainty knowledge_low.")] = False,
+    allow_expired: AllowExpired = False,
+    allow_uncertain: AllowUncertain = False,
     jobs: Jobs = None,
 ) -> int:
-    from mloan_report.cli.regimes import chosen_provisions, chosen_regime
+    from mloan_report.cli.regimes import chosen_provisions, chosen_regime, chosen_set
     from mloan_report.measures.warning import load_warnings, warning_sets
     from mloan_report.measures.warning_check import check_warnings
     from mloan_report.position.loan_view import view_columns
 
     when, known = day(as_of), optional_day(known_at)
-    if rules.endswith(".toml"):
-        if not Path(rules).is_file():
-            raise CannotUse(f"{rules} is not there")
-        chosen = load_warnings(rules)
-    elif rules in warning_sets():
-        chosen = warning_sets()[rules]
-    else:
-        raise CannotUse(f"there is no set of warnings {rules}; there are {', '.join(warning_sets())}")
+    chosen = chosen_set(rules, "warnings", warning_sets(), load_warnings)
     for w in chosen.warnings:
         missing = [c for c in w.by if c not in view_columns()]
         if missing:
