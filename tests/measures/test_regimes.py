@@ -19,6 +19,7 @@ from mloan_report.measures import RefusedRegime, classify, provision_tables, rat
 from mloan_report.measures.classify import check_dates
 from mloan_report.measures.regime import Band, Regime, Security, Segment
 from mloan_report.measures.regime_file import parse_regime
+from mloan_report.measures.required import required_provisions
 from mloan_report.portfolio import Portfolio
 from mloan_report.position import work_out
 from mloan_report.position.loan_view import loan_view
@@ -199,3 +200,30 @@ def test_every_ratio_has_titles_formula_and_source() -> None:
         assert r.zh
         assert r.formula
         assert r.source
+
+
+def test_segments_that_are_only_remembered_need_the_opt_in() -> None:
+    whole = regimes()["BO-ASFI"]
+    sure = whole.without_uncertain()
+    assert sure is not None
+    assert {s.name for s in whole.segments} - {s.name for s in sure.segments} == {"microcrédito agropecuario"}
+    assert regimes()["KE-CBK-MFB"].without_uncertain() is None
+    assert regimes()["KE-CBK-PG04"].without_uncertain() == regimes()["KE-CBK-PG04"]
+
+
+def test_a_provision_of_the_portfolio_is_the_greater_of_two_by_the_age_of_each_instalment() -> None:
+    ages = {1: (200, "200"), 2: (180, "200"), 3: (179, "300"), 4: (91, "300"), 5: (90, "400"), 6: (-30, "8600.03")}
+    portfolio = book(
+        {
+            "loans": [{"principal": "10000.03", "disbursed_on": date(2024, 1, 1), "matures_on": date(2026, 12, 31), "finance_kind": "flat_fee"}],
+            "instalments": [
+                {"number": n, "due_on": date.fromordinal(DAY.toordinal() - days), "principal_due": due, "interest_due": "0"} for n, (days, due) in ages.items()
+            ],
+            "repayments": [],
+        }
+    )
+    found = required_provisions(portfolio, DAY, regimes()["IN-RBI-IRACP"], [provision_tables()["IN-RBI-NBFC-MFI"]])[0]
+    assert found.alternatives == {"1 % of the outstanding portfolio": Decimal("100.00"), "overdue instalments by age": Decimal("700.00")}
+    assert found.required == Decimal("700.00")
+    assert found.held is None
+    assert "provision_balance" in (found.reason or "")

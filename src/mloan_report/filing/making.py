@@ -105,6 +105,8 @@ def _regime(request: FilingRequest) -> str | None:
     why = check_dates(regimes()[chosen], request.as_of, allow_expired=policy.classification == chosen)
     if why is not None:
         raise UnusableInput(why)
+    if regimes()[chosen].without_uncertain() is None and request.settings.get("regime") != chosen:
+        raise UnusableInput(f"{chosen} is only remembered and its edges may be wrong (certainty knowledge_low): --set regime={chosen} uses it all the same")
     return str(chosen)
 
 

@@ -227,7 +227,9 @@ class _PeriodBucket:
     def _shares_of(self, start: pl.DataFrame, end: pl.DataFrame) -> pl.DataFrame:
         """The opening's figures with the closing's share and groups, so that a flow is what moved and not what was sold or regrouped."""
         kept = ["loan_id", "own_share_pct", *self.by]
-        return start.drop([c for c in dict.fromkeys(kept) if c != "loan_id"]).join(end.select(list(dict.fromkeys(kept))), on="loan_id", how="inner", maintain_order="left")
+        return start.drop([c for c in dict.fromkeys(kept) if c != "loan_id"]).join(
+            end.select(list(dict.fromkeys(kept))), on="loan_id", how="inner", maintain_order="left"
+        )
 
     def _with_default(self, start: pl.DataFrame, book: Portfolio, ends: Mapping[date, Positions]) -> pl.DataFrame:
         """in_default at the opening, and whether a loan defaults by the closing."""

@@ -1,7 +1,7 @@
 """What a provision table requires of the whole book, against what is held; tax tables apart from supervisory ones.
 
-Sums are in minor units by currency, each loan's parts rounded half up before; a total in the institution's currency converts each sum
-at the closing rate.
+Sums are in minor units by currency: of a table by loan, each loan's parts rounded half up before; of one for the portfolio, rounded once.
+A total in the institution's currency converts each sum at the closing rate.
 """
 
 from __future__ import annotations
@@ -21,13 +21,12 @@ from mloan_report.measures.regime import Regime, weaker
 from mloan_report.model.currency import minor_digits
 from mloan_report.model.grammar import from_minor
 from mloan_report.portfolio.buckets import Source
-from mloan_report.portfolio.rounding import percent_of
 from mloan_report.portfolio.sql import compile_sql, evaluate_one
 from mloan_report.portfolio.workers import over_buckets
 from mloan_report.position import work_out
 from mloan_report.position.loan_view import loan_view
 from mloan_report.position.position import Positions
-from mloan_report.schedule.rounding import EXACT
+from mloan_report.schedule.rounding import EXACT, to_unit, unit_of
 
 
 @dataclass(frozen=True)
@@ -141,8 +140,8 @@ def _alternatives(view: pl.DataFrame, positions: Positions, table: ProvisionTabl
                 late = late & (pl.col("days") <= part.to_days) if part.to_days is not None else late
                 frame = positions.arrears.filter(late).join(codes, on=["loan_id", "as_of"], how="inner")
             base = evaluate_one(frame, compile_sql(part.base, frame.columns)).fill_null(0).cast(pl.Int64)
-            amounts = frame.select("currency_code", amount=percent_of(pl.lit(base), pl.lit(part.pct, pl.Int64)))
-            rows.append(amounts.group_by("currency_code").agg(pl.col("amount").cast(pl.Int128).sum()).with_columns(name=pl.lit(name)))
+            sums = frame.select("currency_code", base=base.cast(pl.Int128)).group_by("currency_code").agg(pl.col("base").sum())
+            rows.append(sums.with_columns(name=pl.lit(name), pct=pl.lit(part.pct, pl.Int64)))
     return pl.concat(rows)
 
 
@@ -185,10 +184,12 @@ def _loan_level(sums: pl.DataFrame, money: _Money) -> dict[str, Any]:
 
 
 def _portfolio_level(sums: pl.DataFrame, money: _Money) -> dict[str, Any]:
+    """Each alternative's parts of whole sums, rounded once, half up to the minor unit."""
     found: dict[str, Decimal] = {}
-    for name, code, amount in sums.group_by("name", "currency_code", maintain_order=True).agg(pl.col("amount").sum()).rows():
-        found[name] = found.get(name, Decimal(0)) + money.of(amount, code)
-    return {"required": max(found.values(), default=Decimal(0)), "specific": None, "general": None, "alternatives": found}
+    for name, code, pct, base in sums.group_by("name", "currency_code", "pct", maintain_order=True).agg(pl.col("base").sum()).rows():
+        found[name] = found.get(name, Decimal(0)) + EXACT.multiply(money.of(base, code), Decimal(pct).scaleb(-9))
+    rounded = {name: to_unit(amount, unit_of(money.home), "half_up") for name, amount in found.items()}
+    return {"required": max(rounded.values(), default=Decimal(0)), "specific": None, "general": None, "alternatives": rounded}
 
 
 def _against_held(found: Requirement, source: Source, as_of: date) -> Requirement:
