@@ -15,18 +15,22 @@ from typing import Any
 
 import polars as pl
 
-from mloan_report.filing.making import Filing, FilingRequest, Outside, make_filing
+from mloan_report.filing.composed import kept_with_top, totals_of, unit_texts, unwritable
+from mloan_report.filing.making import Filing, Outside, make_filing
+from mloan_report.filing.request import FilingRequest
 from mloan_report.filing.validation import validate_bucket
 from mloan_report.layout import RecordSet, unique_hashes
-from mloan_report.layout.fingerprint import fingerprints
+from mloan_report.layout.fingerprint import fingerprints, unit_fingerprints
+from mloan_report.layout.forms import Form
+from mloan_report.layout.text import divided
 from mloan_report.layout.xml_writer import record_texts
 from mloan_report.model.currency import minor_digits
 from mloan_report.model.finding import Finding, has_errors
 from mloan_report.packs import Pack
+from mloan_report.packs.pack import Control
 from mloan_report.packs.views import ENTITIES
 from mloan_report.portfolio import Portfolio
 from mloan_report.portfolio.buckets import Source
-from mloan_report.portfolio.rounding import half_up
 from mloan_report.portfolio.sql import compile_sql, evaluate_one
 from mloan_report.position import work_out
 
@@ -57,6 +61,7 @@ class BucketFiled:
     held: dict[str, list[str]]
     parts: dict[str, Part]
     totals: dict[tuple[str, str], tuple[int, int]]
+    file_totals: dict[str, int]
     not_judged: dict[str, int]
     not_judged_shared: list[tuple[str, str, int]]
     not_run: dict[str, str]
@@ -101,9 +106,23 @@ class FileBucket:
         checked = validate_bucket(book, self.as_of, self.known_at, positions=everyone)
         filing = make_filing(request, checked.findings, quarantine=self.quarantine, everyone=everyone, outside=outside)
         kept = {name: home_records(records, number, book) for name, records in filing.records.items()}
+        kept = kept_with_top(filing.records, kept)
         findings = [_numbered(f, kept) for f in filing.findings if _is_home(f, kept, book)]
         refused = not self.quarantine and (has_errors(checked.findings) or has_errors(findings))
-        parts = {} if refused else self._write(pack, filing, kept, number)
+        if pack.is_composed:
+            form = pack.form(self.as_of, self.settings)
+            cannot = [f for f in unwritable(form, filing.records) if _is_home(f, kept, book)]
+            findings += [_numbered(f, kept) for f in cannot]
+            refused = refused or bool(cannot)
+        totals: dict[str, int] = {}
+        if refused:
+            parts = {}
+        elif pack.is_composed:
+            own = {n: r if kept[n].all() else r.filtered(kept[n]) for n, r in filing.records.items()}
+            totals = totals_of(pack, own)
+            parts = self._write_units(filing, own, form, number)
+        else:
+            parts = self._write(pack, filing, kept, number)
         home = filing.scope.filter(~pl.col("loan_id").is_in(list(book.guest_loans)))
         out = home.filter(~pl.col("in_scope"))
         path = self.folder / f"out-of-scope-{number:05d}.parquet"
@@ -120,6 +139,7 @@ class FileBucket:
             filing.quarantined,
             parts,
             {} if refused else portfolio_totals(filing, kept),
+            totals,
             *_unjudged(filing, kept),
             filing.rule_run.not_run,
             filing.rule_run.run,
@@ -149,6 +169,26 @@ class FileBucket:
             out[name] = part
         return out
 
+    def _write_units(self, filing: Filing, own: Mapping[str, RecordSet], form: Form, number: int) -> dict[str, Part]:
+        out = {}
+        for top in form.tops:
+            records = own.get(top.name)
+            if records is None or records.height == 0:
+                continue
+            name = top.name
+            part = Part(number, self.folder / f"{name}-{number:05d}.part", self.folder / f"{name}-{number:05d}.parquet", records.height)
+            rows = []
+            with part.text.open("wb") as stream:
+                for unit in unit_texts(form, records, own):
+                    data = unit.texts.str.join("").item().encode(form.encoding)
+                    one_byte = form.encoding.lower().replace("-", "") != "utf8"
+                    sizes = unit.texts.str.len_chars() if one_byte else unit.texts.str.len_bytes()
+                    stream.write(data)
+                    rows.append(aside(self.pack, unit.top, sizes, filing, unit_fingerprints(unit.top, unit.inner)))
+            pl.concat(rows).write_parquet(part.aside, compression="lz4")
+            out[name] = part
+        return out
+
 
 def home_records(records: RecordSet, number: int, book: Portfolio) -> pl.Series:
     """Which records have their home in this bucket."""
@@ -163,21 +203,24 @@ def home_records(records: RecordSet, number: int, book: Portfolio) -> pl.Series:
     return pl.Series([number == 0]).new_from_index(0, typed.height)
 
 
-def aside(pack: Pack, records: RecordSet, sizes: pl.Series, filing: Filing) -> pl.DataFrame:
+def aside(pack: Pack, records: RecordSet, sizes: pl.Series, filing: Filing, prints: pl.Series | None = None) -> pl.DataFrame:
     """A row a record: bytes of its line, fingerprint, the shared entity it is about, its loan and currency, and hashes of its unique keys."""
     typed = records.typed
     none = pl.lit(None, pl.String)
     entity = ENTITIES.get(records.layout.rows)
     shared = filing.request.portfolio.shared
     named = pl.when(pl.col(entity).is_in(list(shared))).then(pl.col(entity)) if entity in typed.columns and shared else none
-    frame = typed.with_columns(entity=named, loan_id="loan_id" if "loan_id" in typed.columns else none).select("entity", "loan_id")
-    controlled = any(c.record == records.layout.name for c in pack.controls)
+    first = pl.col("_links").list.first() if "_links" in typed.columns else none
+    loan = "loan_id" if "loan_id" in typed.columns else none
+    frame = typed.with_columns(entity=named, loan_id=loan, _loan=loan if "loan_id" in typed.columns else first).select("entity", "loan_id", "_loan")
+    controlled = pack.is_composed or any(c.record == records.layout.name for c in pack.controls)
     if controlled:
-        codes = filing.request.portfolio.table("loans").select("loan_id", currency="currency_code").unique("loan_id", keep="first")
-        frame = frame.join(codes, on="loan_id", how="left", maintain_order="left")
+        codes = filing.request.portfolio.table("loans").select(_loan="loan_id", currency="currency_code").unique("_loan", keep="first")
+        frame = frame.join(codes, on="_loan", how="left", maintain_order="left")
     else:
         frame = frame.with_columns(currency=none)
-    return frame.with_columns(size=sizes.cast(pl.UInt32), fingerprint=fingerprints(records), **unique_hashes(pack.rules, records, pack.functions))
+    marks = unique_hashes(pack.rules, records, pack.functions)
+    return frame.drop("_loan").with_columns(size=sizes.cast(pl.UInt32), fingerprint=fingerprints(records) if prints is None else prints, **marks)
 
 
 def portfolio_totals(filing: Filing, kept: Mapping[str, pl.Series]) -> dict[tuple[str, str], tuple[int, int]]:
@@ -191,22 +234,25 @@ def portfolio_totals(filing: Filing, kept: Mapping[str, pl.Series]) -> dict[tupl
         made = filing.records.get(control.record)
         if made is None or "loan_id" not in made.typed.columns:
             continue
-        filed = made.typed.filter(kept[control.record]).select("loan_id").unique()
+        own = made.typed.filter(kept[control.record])
+        if control.where:
+            own = own.filter(evaluate_one(own, compile_sql(control.where, own.columns, pack.functions)).fill_null(False))
+        filed = own.select("loan_id").unique()
         figure = evaluate_one(view, compile_sql(control.figure, view.columns, pack.functions)).fill_null(0).cast(pl.Int64)
         mine = view.select("loan_id", "currency_code").with_columns(figure=figure).join(filed, on="loan_id", how="semi")
         for code, rows in mine.partition_by("currency_code", as_dict=True).items():
             digits = minor_digits(str(code[0])) if control.figure_scale is None else control.figure_scale
-            exact, rounded = _sums(rows["figure"], digits, control.scale)
+            exact, rounded = _sums(rows["figure"], digits, control)
             out[control.name, str(code[0])] = (exact, rounded)
     return out
 
 
-def _sums(figures: pl.Series, digits: int, scale: int) -> tuple[int, int]:
+def _sums(figures: pl.Series, digits: int, control: Control) -> tuple[int, int]:
     exact = int(figures.cast(pl.Int128).sum())
-    if scale >= digits:
-        return exact, exact * 10 ** (scale - digits)
-    unit = pl.lit(10 ** (digits - scale), pl.Int64)
-    return exact, int(pl.select(half_up(pl.lit(figures), unit).cast(pl.Int128).sum()).item())
+    if control.scale >= digits:
+        return exact, exact * 10 ** (control.scale - digits)
+    unit = pl.lit(10 ** (digits - control.scale), pl.Int64)
+    return exact, int(pl.select(divided(control.rounding)(pl.lit(figures), unit).cast(pl.Int128).sum()).item())
 
 
 def _unjudged(filing: Filing, kept: Mapping[str, pl.Series]) -> tuple[dict[str, int], list[tuple[str, str, int]]]:

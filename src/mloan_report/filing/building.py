@@ -8,7 +8,7 @@ import shutil
 import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -17,9 +17,11 @@ from zoneinfo import ZoneInfo
 from mloan_report.checks import Checked, finding_as_dict
 from mloan_report.filing.across import keys_across
 from mloan_report.filing.bucket import BucketFiled, FileBucket
-from mloan_report.filing.joining import JoinedFile, JoinKind
-from mloan_report.filing.making import FilingRequest, Outside, constants
+from mloan_report.filing.composed import head_and_foot, path_of
+from mloan_report.filing.joining import JoinedFile, JoinKind, unit_runs, write_composed
+from mloan_report.filing.making import Outside
 from mloan_report.filing.manifest import control_totals, manifest, reconciliation, to_json, totals_findings, write_manifest
+from mloan_report.filing.request import FilingRequest, clock, constants
 from mloan_report.filing.slices import SliceVerdict, VerifySlice
 from mloan_report.model.finding import Finding, Rule, has_errors
 from mloan_report.packs import Pack, packs
@@ -92,7 +94,7 @@ def request_for(
         raise UnusableInput(str(error)) from None
     zone = ZoneInfo(portfolio.institution.time_zone)
     book = portfolio if isinstance(portfolio, Portfolio) else Portfolio(portfolio.institution, {})
-    return FilingRequest(chosen, book, as_of, known_at, values, (made_at or _clock()).astimezone(zone))
+    return FilingRequest(chosen, book, as_of, known_at, values, (made_at or clock()).astimezone(zone))
 
 
 def build(
@@ -144,6 +146,7 @@ class _Build:
     jobs: int | None
     verify: bool
     twice: dict[int, list[Finding]] = field(default_factory=dict)
+    around: list[Finding] = field(default_factory=list)
 
     def run(self) -> BuildResult:
         filed = self._file({n: Outside() for n in range(self.source.count)})
@@ -213,6 +216,8 @@ class _Build:
         if not self.quarantine and any(b.refused for b in filed.values()):
             return [], {}
         self.twice = self._twice(filed)
+        if r.pack.is_composed:
+            return self._joined_composed(filed)
         by_kind = [tuple(filed[n].parts[x.name] for n in sorted(filed) if x.name in filed[n].parts) for x in r.pack.records(r.as_of)]
         kinds = [parts for parts in by_kind if parts]
         work = JoinKind(r.pack, self.work, r.settings, r.made_at)
@@ -224,6 +229,21 @@ class _Build:
             dropped |= {(bucket, record): set(rows) for bucket, rows in again.items()}
         return out, dropped
 
+    def _joined_composed(self, filed: Mapping[int, BucketFiled]) -> tuple[list[JoinedFile], dict[tuple[int, str], set[int]]]:
+        r = self.request
+        tops = [x.name for x in r.pack.records(r.as_of) if x.place == "body" and x.parent is None]
+        parts = {name: [filed[n].parts[name] for n in sorted(filed) if name in filed[n].parts] for name in tops}
+        kinds = [unit_runs(name, own) for name, own in parts.items() if own]
+        dropped = {(bucket, k.record): set(rows) for k in kinds for bucket, rows in k.dropped.items()}
+        if not sum(k.units for k in kinds):
+            return [], dropped
+        totals = {t.name: sum(b.file_totals.get(t.name, 0) for b in filed.values()) for t in r.pack.totals}
+        for t in r.pack.totals:
+            totals[t.name] -= sum(len(rows) for (_, record), rows in dropped.items() if record == t.record)
+        around = head_and_foot(r, self.source.institution, totals)
+        self.around = around.findings
+        return [write_composed(path_of(self.work, around.name), around.head, around.foot, kinds)], dropped
+
     def _findings(self, filed: Mapping[int, BucketFiled], dropped: Mapping[tuple[int, str], set[int]]) -> list[Finding]:
         earlier = Checked([f for n in sorted(filed) for f in filed[n].earlier], {}).in_order().findings
         made: list[Finding] = []
@@ -233,16 +253,16 @@ class _Build:
             made += self.twice.get(n, [])
         order = {r.name: i for i, r in enumerate(self.request.pack.records(self.request.as_of))}
         made.sort(key=lambda f: (order.get(f.table or "", -1), f.code))  # stable: in a kind and rule, in order of records
-        return [*earlier, *_distinct(made)]
+        return [*earlier, *_distinct(made), *self.around]
 
     def _blocked(self, findings: list[Finding], filed: Mapping[int, BucketFiled]) -> bool:
-        made = [f for n in sorted(filed) for f in filed[n].findings] + [f for fs in self.twice.values() for f in fs]
+        made = [f for n in sorted(filed) for f in filed[n].findings] + [f for fs in self.twice.values() for f in fs] + self.around
         if self.quarantine:
             return has_errors(made) or any(_unplaced(b.earlier) for b in filed.values())
         return has_errors(findings) or has_errors(made)
 
     def _verdicts(self, files: list[JoinedFile]) -> list[SliceVerdict]:
-        work = VerifySlice(self.request.pack, {f.name: f.records for f in files})
+        work = VerifySlice(self.request.pack, {f.name: f.records for f in files}, self.request.as_of, self.request.settings)
         slices = [s for f in files for s in f.slices]
         return list(shared_out(work, slices, self.jobs, lambda s: f"{s.path.name} from record {s.first_record}"))
 
@@ -305,8 +325,3 @@ def _settle(work: Path, target: Path) -> None:
         os.fsync(directory)
     finally:
         os.close(directory)
-
-
-def _clock() -> datetime:
-    epoch = os.environ.get("SOURCE_DATE_EPOCH")
-    return datetime.fromtimestamp(int(epoch), UTC) if epoch else datetime.now(UTC)

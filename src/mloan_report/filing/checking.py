@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 from typing import Any
 
+from mloan_report.filing.composed_reading import defect_findings, read_composed
 from mloan_report.filing.envelope import recognise
+from mloan_report.filing.request import today
 from mloan_report.filing.verification import judge
 from mloan_report.layout import RuleRun
+from mloan_report.layout.structure import StructureDefect
 from mloan_report.model.finding import Finding
 from mloan_report.packs import Pack, packs
 from mloan_report.portfolio import UnusableInput
@@ -28,20 +31,48 @@ class CheckResult:
     rule_run: RuleRun = field(default_factory=RuleRun)
 
 
-def check_files(paths: Sequence[str | Path], pack_id: str | None = None, as_of: date | None = None, *, jobs: int | None = 1) -> CheckResult:
+def check_files(
+    paths: Sequence[str | Path],
+    pack_id: str | None = None,
+    as_of: date | None = None,
+    settings: Mapping[str, str] | None = None,
+    *,
+    jobs: int | None = 1,
+) -> CheckResult:
     """Checks files (or the files of a folder) together by their pack's structure, schema, layout and rules.
 
-    A manifest beside them tells date and settings; without one, rules that need the date are listed as not run. Raises
+    A manifest beside them tells date and settings (*settings* go before it); without one, rules that need the date are listed as not run. Raises
     :class:`UnusableInput` for a path that is not there, or where no installed pack knows the files.
     """
     files = _files_of(paths)
     chosen = _pack_of(files, pack_id)
     named = [(path, recognise(chosen, path)) for path in files]
-    known = _known(chosen, files, as_of)
+    known = _known(chosen, files, as_of, settings or {})
+    if chosen.is_composed:
+        return _check_composed(chosen, named, known)
     given = {record for _, record in named if record}
     missing = {} if _is_whole(chosen, files) else {r.name: "the file was not given" for r in chosen.records() if r.name not in given}
     verdict = judge(chosen, named, known, missing, jobs)
     return CheckResult(chosen.id, [p.name for p in files], verdict.findings, {name: r.height for name, r in verdict.records.items()}, verdict.rule_run)
+
+
+def _check_composed(pack: Pack, named: Sequence[tuple[Path, str | None]], known: Mapping[str, Any]) -> CheckResult:
+    """Each file by itself: it holds a whole filing."""
+    out = CheckResult(pack.id, [p.name for p, _ in named], [])
+    settings = {n.removeprefix("set_"): v for n, v in known.items() if n.startswith("set_")}
+    for path, record in named:
+        if record is None:
+            defect = StructureDefect("root", 1, None, path.name, "is not a file of this format")
+            out.findings += defect_findings(pack, path, [defect])
+            continue
+        read = read_composed(pack, path, known, settings)
+        out.findings += read.findings
+        for name, count in read.counts.items():
+            out.records[name] = out.records.get(name, 0) + count
+        out.rule_run.not_judged |= read.rule_run.not_judged
+        out.rule_run.not_run |= read.rule_run.not_run
+        out.rule_run.run |= read.rule_run.run
+    return out
 
 
 def _files_of(paths: Sequence[str | Path]) -> list[Path]:
@@ -84,13 +115,16 @@ def _manifest_beside(files: Sequence[Path]) -> dict[str, Any] | None:
     return None
 
 
-def _known(pack: Pack, files: Sequence[Path], as_of: date | None) -> dict[str, Any]:
+def _known(pack: Pack, files: Sequence[Path], as_of: date | None, given: Mapping[str, str]) -> dict[str, Any]:
     data = _manifest_beside(files)
-    settings = pack.settings_for({}, {}, need=False)
+    try:
+        settings = pack.settings_for(given, {}, need=False)
+    except ValueError as error:
+        raise UnusableInput(str(error)) from None
     if data and data.get("pack", {}).get("id") == pack.id:
         as_of = as_of or date.fromisoformat(data["as_of"])
-        settings |= {n: v for n, v in data.get("settings", {}).items() if n in pack.settings}
-    return {"as_of": as_of, "previous_filing": None, **{f"set_{n}": v for n, v in settings.items()}}
+        settings |= {n: v for n, v in data.get("settings", {}).items() if n in pack.settings and n not in given}
+    return {"as_of": as_of, "today": today(), "previous_filing": None, **{f"set_{n}": v for n, v in settings.items()}}
 
 
 def _is_whole(pack: Pack, files: Sequence[Path]) -> bool:

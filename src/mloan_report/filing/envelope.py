@@ -18,7 +18,8 @@ import polars as pl
 from lxml import etree
 
 from mloan_report.layout import RecordLayout, RecordSet
-from mloan_report.layout.xml_reader import StructureDefect, forbidden_markup, peek, read_document, read_lines
+from mloan_report.layout.structure import StructureDefect
+from mloan_report.layout.xml_reader import forbidden_markup, peek, read_document, read_lines
 from mloan_report.layout.xsd import document_schema, line_schema
 from mloan_report.packs import Pack, packs
 
@@ -64,6 +65,8 @@ def recognise(pack: Pack, path: Path) -> str | None:
     """The record kind of a file, by its content first and its name second; None when it is not this pack's."""
     head = peek(path)
     envelope = pack.envelope
+    if envelope["kind"] == "composed":
+        return "*" if re.search(envelope["sign"].encode(), head) else None
     if envelope["kind"] == "document":
         text = head.decode("utf-8", "replace")
         for layout in pack.records():

@@ -16,7 +16,8 @@ import polars as pl
 
 from mloan_report.filing.bucket import home_records
 from mloan_report.filing.building import request_for
-from mloan_report.filing.making import FilingRequest, make_filing
+from mloan_report.filing.making import make_filing
+from mloan_report.filing.request import FilingRequest
 from mloan_report.layout import LayoutField, RecordSet
 from mloan_report.layout.records import ABSENT, VALUE
 from mloan_report.packs import Pack

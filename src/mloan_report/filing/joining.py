@@ -80,7 +80,7 @@ class JoinKind:
         if pack.envelope["kind"] == "document":
             head = document_head(pack, record)
             name = pack.envelope["file"].format(record=record)
-            files = [_write(self.folder / name, record, head, document_foot(pack), runs)] if runs else []
+            files = [_write(self.folder / name, record, head, document_foot(pack), [(record, runs)])] if runs else []
         else:
             files = self._lines(pack, record, runs)
         for part in parts:
@@ -97,8 +97,33 @@ class JoinKind:
             count = sum(r.sizes.len() for r in chunk)
             values = header_values(pack, record, self.settings, self.made_at, serial, count)
             head = (envelope["header"].format(**values) + "\n").encode("utf-8")
-            files.append(_write(self.folder / envelope["file"].format(**values), record, head, b"", chunk))
+            files.append(_write(self.folder / envelope["file"].format(**values), record, head, b"", [(record, chunk)]))
         return files
+
+
+@dataclass(frozen=True)
+class UnitRuns:
+    """The units of one kind that stand in the joined file, from their parts; of each bucket the units an earlier bucket had written."""
+
+    record: str
+    runs: tuple[_Run, ...]
+    dropped: Mapping[int, list[int]]
+
+    @property
+    def units(self) -> int:
+        """How many there are."""
+        return sum(r.sizes.len() for r in self.runs)
+
+
+def unit_runs(record: str, parts: Sequence[Part]) -> UnitRuns:
+    """What of *parts* goes into the file."""
+    runs, dropped = _runs(parts)
+    return UnitRuns(record, tuple(runs), dropped)
+
+
+def write_composed(path: Path, head: bytes, foot: bytes, kinds: Sequence[UnitRuns]) -> JoinedFile:
+    """The file at *path*: head, the units of each kind in order, foot."""
+    return _write(path, "*", head, foot, [(k.record, k.runs) for k in kinds])
 
 
 def _runs(parts: Sequence[Part]) -> tuple[list[_Run], dict[int, list[int]]]:
@@ -140,35 +165,41 @@ def _chunks(runs: Sequence[_Run], most: int) -> Iterator[list[_Run]]:
         yield chunk
 
 
-def _write(path: Path, record: str, head: bytes, foot: bytes, runs: Sequence[_Run]) -> JoinedFile:
+def _write(path: Path, record: str, head: bytes, foot: bytes, kinds: Sequence[tuple[str, Sequence[_Run]]]) -> JoinedFile:
     whole = hashlib.sha256(head)
     slices: list[Slice] = []
-    line, number, offset = 1 + head.count(b"\n"), 1, len(head)
+    line, offset, total = 1 + head.count(b"\n"), len(head), 0
     with path.open("wb") as out:
         out.write(head)
-        for piece in _pieces(runs):
-            size = sum(int(r.sizes.sum()) for r in piece)
-            count = sum(r.sizes.len() for r in piece)
-            lines = 0
-            for run in piece:
-                with run.part.text.open("rb") as stream:
-                    stream.seek(run.offset)
-                    left = int(run.sizes.sum())
-                    while left:
-                        block = stream.read(min(BLOCK, left))
-                        if not block:
-                            raise OSError(f"{run.part.text} is shorter than it was written")
-                        whole.update(block)
-                        out.write(block)
-                        lines += block.count(b"\n")
-                        left -= len(block)
-            slices.append(
-                Slice(path, record, offset, size, line, number, count, tuple((r.part.aside, r.first, r.sizes.len()) for r in piece), len(head), len(foot))
-            )
-            line, number, offset = line + lines, number + count, offset + size
+        for kind, runs in kinds:
+            number = 1
+            for piece in _pieces(runs):
+                size = sum(int(r.sizes.sum()) for r in piece)
+                count = sum(r.sizes.len() for r in piece)
+                lines = 0
+                for block in _blocks(piece):
+                    whole.update(block)
+                    out.write(block)
+                    lines += block.count(b"\n")
+                beside = tuple((r.part.aside, r.first, r.sizes.len()) for r in piece)
+                slices.append(Slice(path, kind, offset, size, line, number, count, beside, len(head), len(foot)))
+                line, number, offset, total = line + lines, number + count, offset + size, total + count
         out.write(foot)
         whole.update(foot)
-    return JoinedFile(path.name, record, number - 1, offset + len(foot), whole.hexdigest(), tuple(slices))
+    return JoinedFile(path.name, record, total, offset + len(foot), whole.hexdigest(), tuple(slices))
+
+
+def _blocks(piece: Sequence[_Run]) -> Iterator[bytes]:
+    for run in piece:
+        with run.part.text.open("rb") as stream:
+            stream.seek(run.offset)
+            left = int(run.sizes.sum())
+            while left:
+                block = stream.read(min(BLOCK, left))
+                if not block:
+                    raise OSError(f"{run.part.text} is shorter than it was written")
+                yield block
+                left -= len(block)
 
 
 def _pieces(runs: Sequence[_Run]) -> Iterator[list[_Run]]:

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date
 from functools import cache
 from typing import Any
 
 import polars as pl
 
-from mloan_report.layout import RecordLayout, RecordSet, RuleRun, check_layout, make_records, run_rules
+from mloan_report.filing.around import filing_constants
+from mloan_report.filing.request import FilingRequest
+from mloan_report.layout import RecordLayout, RecordRule, RecordSet, RuleRun, check_layout, make_records, run_rules
+from mloan_report.layout.forms.batch import no_records
 from mloan_report.layout.xml_reader import RecordCollector
 from mloan_report.measures import Classified, classify, provision_tables, regimes
 from mloan_report.measures.classify import check_dates
@@ -25,18 +28,6 @@ from mloan_report.portfolio import Portfolio, UnusableInput
 from mloan_report.portfolio.sql import compile_sql, condition, evaluate_one
 from mloan_report.position import Positions, work_out, work_out_pairs
 from mloan_report.position.loan_view import loan_view
-
-
-@dataclass(frozen=True)
-class FilingRequest:
-    """What is to be filed: the pack, the book, the date, what was known, the settings, and when the filing is made."""
-
-    pack: Pack
-    portfolio: Portfolio
-    as_of: date
-    known_at: date | None
-    settings: Mapping[str, str | None]
-    made_at: datetime
 
 
 @dataclass(frozen=True)
@@ -167,7 +158,7 @@ def _make(filing: Filing) -> None:
     request = filing.request
     pack = request.pack
     made: dict[str, RecordSet] = {}
-    layouts = pack.records(request.as_of)
+    layouts = [x for x in pack.records(request.as_of) if x.place == "body"]
     for layout in _in_order_of_need(layouts):
         view = filing.views.view(layout.rows)
         if layout.where:
@@ -179,7 +170,8 @@ def _make(filing: Filing) -> None:
             records = make_records(layout, view, group_views, made, pack.functions)
         made[layout.name] = records
     filing.records = {name: records for name, records in made.items() if records.height}
-    filing.findings, filing.rule_run = check_records(pack, filing.records, constants(request), {})
+    known = filing_constants(request)
+    filing.findings, filing.rule_run = check_records(pack, filing.records, known, {}, as_of=request.as_of)
     filing.findings = [*(filing.views.findings or []), *filing.findings]
 
 
@@ -200,18 +192,22 @@ def _nothing(layout: RecordLayout) -> RecordSet:
     return RecordCollector(layout, ordered=False).record_set()
 
 
-def constants(request: FilingRequest) -> dict[str, Any]:
-    """What rules may name beside fields: the date, and the settings."""
-    return {"as_of": request.as_of, "previous_filing": None, **{f"set_{n}": v for n, v in request.settings.items()}}
-
-
-def check_records(pack: Pack, made: Mapping[str, RecordSet], known: Mapping[str, Any], missing: Mapping[str, str]) -> tuple[list[Finding], RuleRun]:
-    """What layout and rules of *pack* find in *made*."""
+def check_records(
+    pack: Pack,
+    made: Mapping[str, RecordSet],
+    known: Mapping[str, Any],
+    missing: Mapping[str, str],
+    *,
+    as_of: date | None = None,
+    rules: Sequence[RecordRule] | None = None,
+) -> tuple[list[Finding], RuleRun]:
+    """What layout and rules of *pack* (or those *rules* of it) find in *made*."""
     findings: list[Finding] = []
-    none = {layout.name: _nothing(layout) for layout in pack.records() if layout.name not in made}
+    none = {x.name: no_records(x) if pack.is_composed else _nothing(x) for x in pack.records(as_of if pack.is_composed else None) if x.name not in made}
     for records in made.values():
         findings.extend(check_layout(records, pack.codes, pack.layout_codes, pack.functions))
-    run = run_rules([r for r in pack.rules if r.violated_if or r.unique or r.refers_to or not r.offline], {**none, **made}, known, pack.functions, missing)
+    chosen = pack.rules if rules is None else rules
+    run = run_rules([r for r in chosen if r.violated_if or r.unique or r.refers_to or not r.offline], {**none, **made}, known, pack.functions, missing)
     return [*findings, *run.findings], run
 
 
@@ -221,7 +217,7 @@ def _in_order_of_need(layouts: Sequence[RecordLayout]) -> list[RecordLayout]:
     waiting = list(layouts)
     while waiting:
         names = {w.name for w in waiting}
-        ready = [w for w in waiting if not any(x.record in names and x.record != w.name for x in w.lookups)]
+        ready = [w for w in waiting if w.parent not in names and not any(x.record in names and x.record != w.name for x in w.lookups)]
         if not ready:
             raise UnusableInput(f"the records {', '.join(sorted(names))} need each other's values")
         done += ready

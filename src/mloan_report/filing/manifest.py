@@ -15,7 +15,7 @@ import polars as pl
 from mloan_report import __version__
 from mloan_report.filing.bucket import BucketFiled
 from mloan_report.filing.joining import JoinedFile
-from mloan_report.filing.making import FilingRequest
+from mloan_report.filing.request import FilingRequest
 from mloan_report.filing.slices import SliceVerdict
 from mloan_report.model.currency import minor_digits
 from mloan_report.model.finding import Finding, Rule

@@ -9,7 +9,8 @@ from datetime import date
 import polars as pl
 
 from mloan_report.filing.building import request_for
-from mloan_report.filing.making import FilingRequest, prepare
+from mloan_report.filing.making import prepare
+from mloan_report.filing.request import FilingRequest
 from mloan_report.packs import Pack
 from mloan_report.portfolio.buckets import Source
 from mloan_report.portfolio.workers import over_buckets

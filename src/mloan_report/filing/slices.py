@@ -7,18 +7,21 @@ were made; a record that is read back the same gets the same verdict.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
 
 import polars as pl
 from lxml import etree
 
+from mloan_report.filing.composed import inside, read_units
 from mloan_report.filing.envelope import ReadFile, line_facts, read_slice, schema_of
 from mloan_report.filing.joining import Slice
 from mloan_report.filing.verification import DIFFERENT, own_checks, schema_findings, structure_findings
 from mloan_report.layout import RecordLayout, RecordSet
-from mloan_report.layout.fingerprint import fingerprints
+from mloan_report.layout.fingerprint import fingerprints, unit_fingerprints
+from mloan_report.layout.records import TOP
 from mloan_report.layout.xml_columns import plain_records
 from mloan_report.model.finding import Finding
 from mloan_report.packs import Pack
@@ -44,19 +47,22 @@ class VerifySlice:
 
     pack: Pack
     lines: dict[str, int]
+    as_of: date
+    settings: Mapping[str, str | None]
 
     def __call__(self, piece: Slice) -> SliceVerdict:
-        return _Verification(self.pack, piece, self.lines[piece.path.name]).verdict()
+        return _Verification(self, piece).verdict()
 
 
 class _Verification:
-    def __init__(self, pack: Pack, piece: Slice, lines: int) -> None:
-        self.pack, self.piece, self.lines = pack, piece, lines
-        self.layout: RecordLayout = next(r for r in pack.records() if r.name == piece.record)
-        self.controls = [c for c in pack.controls if c.record == piece.record]
+    def __init__(self, work: VerifySlice, piece: Slice) -> None:
+        self.work, self.pack, self.piece, self.lines = work, work.pack, piece, work.lines[piece.path.name]
+        self.layout: RecordLayout = next(r for r in self.pack.records(work.as_of if self.pack.is_composed else None) if r.name == piece.record)
+        self.controls = [c for c in self.pack.controls if c.record == piece.record]
         self.out = SliceVerdict()
 
     def verdict(self) -> SliceVerdict:
+        take = self._units if self.pack.is_composed else self._chunk
         with self.piece.path.open("rb") as stream:
             head = stream.read(self.piece.head)
             stream.seek(-self.piece.foot, 2) if self.piece.foot else stream.seek(0, 2)
@@ -65,7 +71,7 @@ class _Verification:
             line, number = self.piece.first_line, self.piece.first_record
             for aside in _chunks(self.piece):
                 data = stream.read(int(aside["size"].sum()))
-                self._chunk(head, data, foot, aside, line, number)
+                take(head, data, foot, aside, line, number)
                 line, number = line + data.count(b"\n"), number + aside.height
         return self.out
 
@@ -86,6 +92,37 @@ class _Verification:
             self._differs(f"record {number + i} read back differs from the one made")
         for control in self.controls:
             self._add(control, records, aside)
+
+    def _units(self, head: bytes, data: bytes, foot: bytes, aside: pl.DataFrame, line: int, number: int) -> None:
+        """Units of a composed file: read back they must be what was made, and written again they must be the same bytes."""
+        batch, form = read_units(self.pack, self.work.as_of, self.work.settings, data, self.piece.path.name, line)
+        for d in batch.defects:
+            self._differs(f"line {d.line}: {d.element} {d.detail}")
+        top = batch.records.get(self.piece.record)
+        if top is None or top.height != aside.height:
+            self._differs(f"{aside.height} records of {self.piece.record} were made and {top.height if top else 0} read back from line {line}")
+            return
+        self.out.records += top.height
+        inner = inside(top.layout.name, top, batch.records)
+        wrong = (unit_fingerprints(top, inner) != aside["fingerprint"]).arg_true()
+        for i in wrong.head(100).to_list():
+            self._differs(f"{self.piece.record} record {number + i} read back differs from the one made")
+        if form.texts(top, inner).str.join("").item().encode(form.encoding) != data:
+            self._differs(f"{self.piece.record} records from line {line} on, written again from what was read, are other bytes")
+        for control in self.pack.controls:
+            if control.record in (top.layout.name, *inner):
+                self._add_inside(control, batch.records[control.record], aside)
+
+    def _add_inside(self, control: Control, records: RecordSet, aside: pl.DataFrame) -> None:
+        rows = records.typed
+        codes = aside["currency"].gather(rows[TOP])
+        value = evaluate_one(rows, compile_sql(control.field, rows.columns)).fill_null(0)
+        frame = pl.DataFrame({"c": codes, "v": value})
+        if control.where:
+            frame = frame.filter(evaluate_one(rows, compile_sql(control.where, rows.columns, self.pack.functions)).fill_null(False))
+        for code, total in frame.group_by("c").agg(pl.col("v").cast(pl.Int128).sum()).rows():
+            key = (control.name, str(code))
+            self.out.sums[key] = self.out.sums.get(key, 0) + int(total)
 
     def _proved(self, head: bytes, data: bytes, foot: bytes, count: int) -> RecordSet | None:
         """The records, where the schema takes them and their form is plain; None where the slow way must say what is wrong."""

@@ -11,10 +11,32 @@ import csv
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
-from typing import Literal
+from typing import Literal, get_args
 
-FieldType = Literal["text", "code", "digits", "alnum", "int", "short", "amount", "percent", "decimal", "date", "month", "year", "segment", "group"]
-FIELD_TYPES = ("text", "code", "digits", "alnum", "int", "short", "amount", "percent", "decimal", "date", "month", "year", "segment", "group")
+FieldType = Literal[
+    "text",
+    "code",
+    "digits",
+    "alnum",
+    "int",
+    "short",
+    "whole",
+    "amount",
+    "percent",
+    "decimal",
+    "date",
+    "month",
+    "year",
+    "moment",
+    "blank",
+    "size",
+    "segment",
+    "group",
+]
+"""``whole`` is a number of at most ``length`` digits; ``blank`` is reserved; ``size`` is a length that the writer works out."""
+FIELD_TYPES: tuple[str, ...] = get_args(FieldType)
+Rounding = Literal["half_up", "half_even", "down"]
+Place = Literal["body", "head", "foot", "root"]
 
 
 class RefusedLayout(ValueError):
@@ -68,6 +90,12 @@ class LayoutField:
     value: str | None
     condition: str
     certainty: str
+    start: int | None = None
+    """First column (1-based) of a field of fixed width; its width is ``length``."""
+    format: str = ""
+    """How a date, month or moment prints, as strftime; empty for ISO 8601."""
+    rounding: Rounding = "half_up"
+    """How an amount or percent with more decimals than the field is brought to them."""
 
     @property
     def is_container(self) -> bool:
@@ -77,7 +105,7 @@ class LayoutField:
     @property
     def is_number(self) -> bool:
         """Whether its typed value is a whole number (scaled by ``scale``)."""
-        return self.type in ("int", "short", "amount", "percent", "decimal", "year")
+        return self.type in ("int", "short", "whole", "amount", "percent", "decimal", "year", "size")
 
 
 @dataclass(frozen=True)
@@ -120,6 +148,17 @@ class RecordLayout:
     lookups: tuple[Lookup, ...] = ()
     loans: str | None = None
     unique: tuple[str, ...] = ()
+    parent: str | None = None
+    """The record that this one stands in or is appended to; ``on`` are the columns of both views that say which."""
+    on: tuple[str, ...] = ()
+    many: bool = True
+    """Whether several may stand in one parent; ``least`` is how many there must be."""
+    least: int = 0
+    place: Place = "body"
+    carried: tuple[str, ...] = ()
+    """Columns of the view that records inside this one are joined by."""
+    also: tuple[str, ...] = ()
+    """Other tags under which the record is read."""
     by_column: dict[str, LayoutField] = field(default_factory=dict, compare=False, hash=False)
 
     def __post_init__(self) -> None:
@@ -136,16 +175,19 @@ class RecordLayout:
         return tuple(f for f in self.fields if f.type == "segment")
 
 
-def read_fields(text: str, record: str, as_of: date | None) -> tuple[LayoutField, ...]:
-    """The fields of *record* from CSV text, those in force on *as_of* (all where it is None)."""
+def read_fields(text: str, record: str, as_of: date | None, formats: Mapping[str, str] | None = None) -> tuple[LayoutField, ...]:
+    """The fields of *record* from CSV text, those in force on *as_of* (all where it is None).
+
+    *formats* are how the pack prints dates, months and moments (by type) where a field does not say it itself.
+    """
     rows = [r for r in csv.DictReader(text.splitlines()) if r["record"] == record]
     if as_of is not None:
         rows = [r for r in rows if (not r.get("from") or r["from"] <= as_of.isoformat()) and (not r.get("to") or as_of.isoformat() <= r["to"])]
     names = [r["name"] for r in rows if r["type"] not in ("segment", "group")]
-    return tuple(_field(row, unique=names.count(row["name"]) == 1) for row in rows)
+    return tuple(_field(row, formats or {}, unique=names.count(row["name"]) == 1) for row in rows)
 
 
-def _field(row: Mapping[str, str], *, unique: bool) -> LayoutField:
+def _field(row: Mapping[str, str], formats: Mapping[str, str], *, unique: bool) -> LayoutField:
     if row["type"] not in FIELD_TYPES:
         raise RefusedLayout(f"{row['record']}.{row['name']}: type {row['type']!r} is not one of {', '.join(FIELD_TYPES)}")
     segment = row.get("segment", "")
@@ -176,6 +218,9 @@ def _field(row: Mapping[str, str], *, unique: bool) -> LayoutField:
         value=row.get("value") or None,
         condition=row.get("condition", ""),
         certainty=row.get("certainty") or "knowledge",
+        start=_whole(row.get("start")),
+        format=row.get("format") or formats.get(row["type"], ""),
+        rounding=row.get("rounding") or "half_up",  # type: ignore[arg-type]
     )
 
 

@@ -17,6 +17,8 @@ from mloan_report.layout.text import empty_typed, to_text, typed_value
 from mloan_report.portfolio.sql import Expression, Function, RefusedExpression, compile_sql, evaluate, evaluate_one
 
 ROWNUM = "_record"
+PARENT, TOP = "_parent", "_top"
+"""The record (its number) that a record stands in, and the outermost one."""
 ABSENT, EMPTY, NIL, VALUE, UNREADABLE = 0, 1, 2, 3, 4
 
 
@@ -37,7 +39,9 @@ class RecordSet:
 
     def filtered(self, keep: pl.Series) -> RecordSet:
         """The records (or the rows of a group) where *keep* is true, with their groups."""
-        return RecordSet(self.layout, self.typed.filter(keep), self.text.filter(keep), self.state.filter(keep), self.groups)
+        lines = None if self.lines is None else self.lines.filter(keep)
+        files = None if self.files is None else self.files.filter(keep)
+        return RecordSet(self.layout, self.typed.filter(keep), self.text.filter(keep), self.state.filter(keep), self.groups, lines, files)
 
     @property
     def height(self) -> int:
@@ -53,7 +57,7 @@ def make_records(
     functions: Mapping[str, Function],
 ) -> RecordSet:
     """The records of *layout* from its view, in the view's order. *made* are the record sets that lookups may ask."""
-    frame = view.with_row_index(ROWNUM)
+    frame = _under_parents(layout, view, made[layout.parent]) if layout.parent else view.with_row_index(ROWNUM).with_columns(pl.col(ROWNUM).alias(TOP))
     digits = frame["currency_digits"] if "currency_digits" in frame.columns else pl.Series([2]).new_from_index(0, frame.height)
     counted: list[str] = []
     groups: dict[str, RecordSet] = {}
@@ -70,6 +74,13 @@ def make_records(
     frame = _with_presence(frame, layout, functions)
     groups = {path: _shown_only(child, frame, path) for path, child in groups.items()}
     return _record_set(layout, frame, values, groups)
+
+
+def _under_parents(layout: RecordLayout, view: pl.DataFrame, parents: RecordSet) -> pl.DataFrame:
+    """The rows of *view* that a parent was made for, in the parents' order, with the parent's number."""
+    keys = parents.typed.select(pl.col(ROWNUM).alias(PARENT), TOP, *(pl.col(f"_on_{c}").alias(c) for c in layout.on))
+    joined = view.drop(PARENT, TOP, strict=False).join(keys, on=list(layout.on), how="inner", maintain_order="left")
+    return joined.sort(PARENT, *layout.order, nulls_last=True, maintain_order=True).with_row_index(ROWNUM)
 
 
 def _shown_only(child: RecordSet, parents: pl.DataFrame, path: str) -> RecordSet:
@@ -137,7 +148,8 @@ def _checked(field: LayoutField, value: pl.Series, digits: pl.Series, record: st
     wrong = (
         (field.is_number and not (kind.is_integer() or kind == pl.Null))
         or (field.type in ("date", "month") and kind not in (pl.Date, pl.Null))
-        or (not field.is_number and field.type not in ("date", "month") and kind not in (pl.String, pl.Null))
+        or (field.type == "moment" and not (kind == pl.Null or isinstance(kind, pl.Datetime)))
+        or (not field.is_number and field.type not in ("date", "month", "moment") and kind not in (pl.String, pl.Null))
     )
     if wrong:
         raise RefusedLayout(f"{record}.{field.name}: its value is {kind}, which does not fit a field of type {field.type}")
@@ -179,7 +191,9 @@ def _record_set(layout: RecordLayout, frame: pl.DataFrame, fields: tuple[LayoutF
     text = text.with_columns([when.then(pl.col(c)).alias(c) for c, when in shown_only.items()])
     extra = [c for c in frame.columns if c.startswith("has_")] + [f"{g.name}_count" for g in layout.groups]
     links = [c for c in ("loan_id", "party_id", "collateral_id", "_links") if c in frame.columns]
-    typed = frame.select([ROWNUM, *links, *extra, *(f.column for f in fields)])
+    place = [c for c in (PARENT, TOP) if c in frame.columns]
+    carried = [pl.col(c).alias(f"_on_{c}") for c in layout.carried]
+    typed = frame.select([ROWNUM, *place, *carried, *links, *extra, *(f.column for f in fields)])
     typed = typed.with_columns([when.then(pl.col(c)).alias(c) for c, when in shown_only.items()])
     return RecordSet(layout, typed, text, state, groups)
 

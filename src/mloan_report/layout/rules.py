@@ -419,16 +419,16 @@ def _demands_of(layout: RecordLayout, f: LayoutField, codes: Mapping[str, CodeLi
         due = shown & expected & (state != ABSENT)
     else:
         due = shown
-        if not f.present:
+        if not f.present and (layout.null_as != "absent" or f.required == "M"):
             yield demand("absent", shown & (state == ABSENT))
     never_empty = layout.null_as == "nil" and f.type not in ("text", "code", "digits", "alnum")
     if f.required == "M":
         blank = given & (text.str.strip_chars(" \t\r\n　") == "")
-        nothing = (state == NIL) if never_empty else (state == EMPTY) | (state == NIL)
+        nothing = (state == NIL) if never_empty or layout.null_as == "absent" else (state == EMPTY) | (state == NIL)
         yield demand("missing", due & (nothing | blank))
     elif not f.nillable:
         yield demand("nil", shown & (state == NIL))
-    if never_empty:
+    if never_empty or layout.null_as == "absent":
         yield demand("empty", shown & (state == EMPTY))
     breaks = _breaks_type(f, text)
     unreadable = given & value.is_null()
@@ -472,7 +472,12 @@ def _breaks_type(f: LayoutField, text: pl.Expr) -> pl.Expr | None:
         return ~text.str.contains(r"^[0-9]+$")
     if f.type == "alnum":
         return ~text.str.contains(r"^[0-9A-Za-z]+$")
+    if f.type == "size":
+        return None
     if f.is_number and not f.scale:
+        if f.type not in ("int", "short") and not f.segment:
+            signed = "-?" if f.minimum is None else ""
+            return ~text.str.contains(rf"^{signed}[0-9]{{1,{f.length or 18}}}$")
         if f.segment:
             signed = "-?" if f.minimum is None and f.type == "int" else ""
             return ~text.str.contains(rf"^{signed}(0|[1-9][0-9]{{0,{(f.length or 15) - 1}}})$")
@@ -481,13 +486,18 @@ def _breaks_type(f: LayoutField, text: pl.Expr) -> pl.Expr | None:
         return (value > bound) | (value < -bound - 1)
     if f.pattern:
         return ~text.str.contains(f"^(?:{f.pattern})$")
-    if f.type == "month":
+    if f.type == "month" and not f.format:
         return ~text.str.contains(r"^[0-9]{4}-(0[1-9]|1[0-2])$")
     return None
 
 
 def _type_words(f: LayoutField) -> str:
     words = {"digits": "digits only", "alnum": "letters and digits only", "date": "a date as YYYY-MM-DD", "month": "a month as YYYY-MM", "year": "a year"}
+    if f.type in ("date", "month", "moment") and f.format:
+        spelled = f.format
+        for part, letters in {"%Y": "YYYY", "%m": "MM", "%d": "DD", "%H": "hh", "%M": "mm", "%S": "ss"}.items():
+            spelled = spelled.replace(part, letters)
+        return f"a {'moment' if f.type == 'moment' else f.type} as {spelled}"
     if f.type in ("amount", "percent", "decimal") and f.scale:
         return f"a number with at most {f.scale} decimals"
     return words.get(f.type, "a whole number" if f.is_number else "text of the given pattern")

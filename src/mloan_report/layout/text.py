@@ -1,17 +1,21 @@
 """From typed values to text columns and back: one place says how each field type prints and reads.
 
 Amounts are minor units and print at the field's scale, rounded half up where the field has fewer decimals; percents are
-10^-7 and print the same way; dates are YYYY-MM-DD.
+10^-7 and print the same way; dates are YYYY-MM-DD where the field names no other form.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import polars as pl
 
-from mloan_report.layout.definition import LayoutField
+from mloan_report.layout.definition import LayoutField, Rounding
 from mloan_report.portfolio.sql import MACROS
 
 PERCENT_DIGITS = 7
+_ISO = {"date": "%Y-%m-%d", "month": "%Y-%m", "moment": "%Y-%m-%dT%H:%M:%S"}
+_PARTS = {"%Y": "[0-9]{4}", "%m": "[0-9]{2}", "%d": "[0-9]{2}", "%H": "[0-9]{2}", "%M": "[0-9]{2}", "%S": "[0-9]{2}"}
 
 
 def typed_value(field: LayoutField, value: pl.Series, digits: pl.Series) -> pl.Series:
@@ -22,13 +26,15 @@ def typed_value(field: LayoutField, value: pl.Series, digits: pl.Series) -> pl.S
     if value.dtype == pl.Null:
         return value.cast(_dtype(field))
     if field.type == "amount":
-        return _rescaled(value, digits, field.scale)
+        return _rescaled(value, digits, field.scale, field.rounding)
     if field.type == "percent":
-        return _rescaled(value, pl.Series([PERCENT_DIGITS]).new_from_index(0, value.len()), field.scale)
+        return _rescaled(value, pl.Series([PERCENT_DIGITS]).new_from_index(0, value.len()), field.scale, field.rounding)
     if field.is_number:
         return value.cast(pl.Int64)
     if field.type in ("date", "month"):
         return value.cast(pl.Date)
+    if field.type == "moment":
+        return value.cast(pl.Datetime("us"))
     text = value.cast(pl.String)
     return text.str.replace_all(r"[\r\n\t]+", " ").str.strip_chars() if field.type == "text" else text
 
@@ -40,10 +46,8 @@ def to_text(field: LayoutField, column: str) -> pl.Expr:
         return scaled_text(value, field.scale)
     if field.is_number:
         return value.cast(pl.String)
-    if field.type == "date":
-        return value.dt.to_string("%Y-%m-%d")
-    if field.type == "month":
-        return value.dt.to_string("%Y-%m")
+    if field.type in _ISO:
+        return value.dt.to_string(field.format or _ISO[field.type])
     return value
 
 
@@ -76,17 +80,34 @@ def from_text(field: LayoutField, text: pl.Series) -> pl.Series:
         return pl.select(pl.when(ok & fits).then(signed)).to_series()
     if field.is_number:
         return pl.select(pl.when(text.str.contains(r"^[-+]?[0-9]{1,18}$")).then(text)).to_series().str.strip_prefix("+").cast(pl.Int64, strict=False)
-    if field.type == "date":
-        return pl.select(pl.when(text.str.contains(r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$")).then(text)).to_series().str.to_date("%Y-%m-%d", strict=False)
-    if field.type == "month":
-        ok = text.str.contains(r"^[0-9]{4}-[0-9]{2}$")
-        return (pl.select(pl.when(ok).then(text)).to_series() + "-01").str.to_date("%Y-%m-%d", strict=False)
+    if field.type in _ISO:
+        return _moments(field, text)
     return text
+
+
+def _moments(field: LayoutField, text: pl.Series) -> pl.Series:
+    """Dates, months (their first day) and moments in the field's format; null where it is another or no real day."""
+    form = field.format or _ISO[field.type]
+    good = pl.select(pl.when(text.str.contains(f"^{date_pattern(form)}$")).then(text)).to_series()
+    if field.type == "moment":
+        return good.str.to_datetime(form, strict=False, time_unit="us")
+    if field.type == "month":
+        return (good + "-01").str.to_date(f"{form}-%d", strict=False)
+    return good.str.to_date(form, strict=False)
+
+
+def date_pattern(form: str) -> str:
+    """The regular expression of texts in *form*."""
+    for part, digits in _PARTS.items():
+        form = form.replace(part, digits)
+    return form
 
 
 def _dtype(field: LayoutField) -> pl.DataType:
     if field.is_number:
         return pl.Int64()
+    if field.type == "moment":
+        return pl.Datetime("us")
     return pl.Date() if field.type in ("date", "month") else pl.String()
 
 
@@ -95,8 +116,28 @@ def empty_typed(field: LayoutField) -> pl.Series:
     return pl.Series(field.column, [], dtype=_dtype(field))
 
 
-def _rescaled(value: pl.Series, digits: pl.Series, scale: int) -> pl.Series:
+def _rescaled(value: pl.Series, digits: pl.Series, scale: int, rounding: Rounding) -> pl.Series:
     frame = pl.DataFrame({"v": value.cast(pl.Int64), "d": digits.cast(pl.Int64)})
     shift = pl.col("d") - scale
     power = shift.abs().replace_strict(list(range(11)), [10**n for n in range(11)], return_dtype=pl.Int64)
-    return frame.select(pl.when(shift <= 0).then(pl.col("v") * power).otherwise(MACROS["HALF_UP"](pl.col("v"), power)).alias(value.name)).to_series()
+    return frame.select(pl.when(shift <= 0).then(pl.col("v") * power).otherwise(divided(rounding)(pl.col("v"), power)).alias(value.name)).to_series()
+
+
+def _half_even(value: pl.Expr, unit: pl.Expr) -> pl.Expr:
+    """Whole units nearest to value / unit; from the middle to the even one."""
+    low = value.floordiv(unit)
+    rest = (value - low * unit) * 2
+    up = (rest > unit) | ((rest == unit) & (low % 2 != 0))
+    return low + up.cast(pl.Int64)
+
+
+def divided(rounding: Rounding) -> Callable[[pl.Expr, pl.Expr], pl.Expr]:
+    """value / unit in whole units, rounded so: both are expressions of whole numbers."""
+    return _DIVIDED[rounding]
+
+
+_DIVIDED: dict[Rounding, Callable[[pl.Expr, pl.Expr], pl.Expr]] = {
+    "half_up": MACROS["HALF_UP"],
+    "half_even": _half_even,
+    "down": lambda value, unit: value.sign() * value.abs().floordiv(unit),
+}

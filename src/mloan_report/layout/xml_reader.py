@@ -18,23 +18,13 @@ from lxml import etree
 
 from mloan_report.layout.definition import LayoutField, RecordLayout
 from mloan_report.layout.records import ABSENT, EMPTY, NIL, ROWNUM, VALUE, RecordSet
+from mloan_report.layout.structure import StructureDefect
 from mloan_report.layout.text import folded, from_text
 
 XSI_NIL = "{http://www.w3.org/2001/XMLSchema-instance}nil"
 CHUNK = 20_000
 """Records gathered as objects before they become a frame."""
 _DOCTYPE = re.compile(rb"<!DOCTYPE|<!ENTITY", re.IGNORECASE)
-
-
-@dataclass(frozen=True)
-class StructureDefect:
-    """Something that is not where or what the layout says: kind, line, record number (1-based), element and detail."""
-
-    kind: str
-    line: int
-    record: int | None
-    element: str
-    detail: str
 
 
 @dataclass

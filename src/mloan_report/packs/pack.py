@@ -17,6 +17,8 @@ from types import ModuleType
 from typing import Any
 
 from mloan_report.layout import CodeList, Group, LayoutCodes, Lookup, RecordLayout, RecordRule, RefusedLayout, parse_rules, read_codes, read_fields
+from mloan_report.layout.definition import Rounding
+from mloan_report.layout.forms import Form, form_of
 from mloan_report.model.currency import countries, currencies
 from mloan_report.portfolio.sql import Function
 
@@ -61,6 +63,19 @@ class Control:
     field: str
     scale: int
     figure_scale: int | None = None
+    where: str | None = None
+    """Which records count (SQL over the record), where a loan has several."""
+    rounding: Rounding = "half_up"
+
+
+@dataclass(frozen=True)
+class Total:
+    """A figure over all records of a kind, for the head and foot of a file (``total_<name>``): COUNT() or the sum of an expression."""
+
+    name: str
+    record: str
+    value: str
+    where: str | None = None
 
 
 @dataclass(frozen=True)
@@ -177,8 +192,33 @@ class Pack:
     def controls(self) -> tuple[Control, ...]:
         """The control totals."""
         return tuple(
-            Control(c["name"], c["figure"], c["record"], c["field"], int(c.get("scale", 2)), c.get("figure_scale")) for c in self.data.get("control", [])
+            Control(
+                c["name"], c["figure"], c["record"], c["field"], int(c.get("scale", 2)), c.get("figure_scale"), c.get("where"), c.get("rounding", "half_up")
+            )
+            for c in self.data.get("control", [])
         )
+
+    @cached_property
+    def totals(self) -> tuple[Total, ...]:
+        """Figures that head and foot of a file state of its records."""
+        out = tuple(Total(t["name"], t["record"], t.get("value", "COUNT()"), t.get("where")) for t in self.data.get("total", []))
+        shared = {r["name"] for r in self.data["record"] if r["rows"] in ("person", "collateral")}
+        for t in out:
+            if t.record in shared and (t.value != "COUNT()" or t.where):
+                raise RefusedLayout(f"{self.id}: total {t.name}: of {t.record}, which several buckets may name, only COUNT() can be told")
+        return out
+
+    @property
+    def is_composed(self) -> bool:
+        """Whether records of several kinds make one file (else each kind has a file of its own)."""
+        return bool(self.envelope["kind"] == "composed")
+
+    def form(self, as_of: date | None, settings: Mapping[str, str | None]) -> Form:
+        """How the file is written and read on *as_of* under *settings*; ``[envelope.by_setting.<name>.<value>]`` says what a setting changes."""
+        spec = dict(self.envelope)
+        for name, variants in spec.pop("by_setting", {}).items():
+            spec |= variants.get(settings.get(name) or "", {})
+        return form_of(self.records(as_of), spec)
 
     @cached_property
     def own_tables(self) -> dict[str, OwnTable]:
@@ -227,7 +267,7 @@ class Pack:
 
     def _record(self, data: Mapping[str, Any], as_of: date | None) -> RecordLayout:
         text = self.folder.joinpath("records", data.get("fields", f"{data['name']}.csv")).read_text(encoding="utf-8")
-        fields = read_fields(text, data["name"], as_of)
+        fields = read_fields(text, data["name"], as_of, self.envelope.get("formats"))
         if not fields:
             raise RefusedLayout(f"{self.id}: record {data['name']} has no fields")
         for f in fields:
@@ -260,6 +300,13 @@ class Pack:
             groups=groups,
             lookups=lookups,
             loans=data.get("loans"),
+            parent=data.get("parent"),
+            on=tuple(data.get("on", ())),
+            many=data.get("many", True),
+            least=data.get("least", 0),
+            place=data.get("place", "body"),
+            carried=tuple(dict.fromkeys(c for r in self.data["record"] if r.get("parent") == data["name"] for c in r["on"])),
+            also=tuple(data.get("also", ())),
         )
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, datetime
 from functools import cached_property
 from typing import Any
 
@@ -354,6 +354,27 @@ class Views:
             .sort("_first", "party_id")
             .drop("roles", "_first")
         )
+
+    def file(self, made_at: datetime, totals: Mapping[str, int]) -> pl.DataFrame:
+        """The file itself, in one row: when and for whom it is made, the institution's names and numbers, and ``total_*``."""
+        institution = self.portfolio.institution
+        numbers = {f"institution_{i.scheme.replace('.', '_')}": i.value for i in institution.identifiers}
+        contact = {f"institution_{k}": v for k, v in institution.contact.items()}
+        wanted = [f"institution_{c}" for c in self.pack.data.get("institution", [])]
+        row: dict[str, Any] = {
+            **dict.fromkeys(wanted),
+            **contact,
+            **numbers,
+            "institution_name": institution.local_name if self.pack.data.get("local_names") and institution.local_name else institution.name,
+            "institution_country": institution.country,
+            "as_of": self.as_of,
+            "made_at": made_at.replace(tzinfo=None),
+            "made_on": made_at.date(),
+            "currency_code": institution.currency_code,
+            **{f"total_{n}": v for n, v in totals.items()},
+        }
+        schema = dict.fromkeys(wanted, pl.String())
+        return self.finished(pl.DataFrame([row], schema_overrides={c: t for c, t in schema.items() if row.get(c) is None}))
 
     def own_table(self, name: str) -> pl.DataFrame:
         """A table that the pack declares, typed; empty where the portfolio has none."""

@@ -22,6 +22,7 @@ from mloan_report.cli.shared import (
     optional_day,
     pack_named,
     progress,
+    settings_of,
     show_findings,
     status_of,
 )
@@ -31,6 +32,7 @@ def command(
     files: Annotated[list[Path], typer.Argument(help="Files, or folders of files.")],
     pack: Annotated[str | None, typer.Option("--pack", help="The pack; default: found from content and name.")] = None,
     as_of: AsOfOptional = None,
+    settings: Annotated[list[str] | None, typer.Option("--set", help="A setting of the pack: name=value.")] = None,
     output: Output = "text",
     report: Report = None,
     lang: Lang = "en",
@@ -42,7 +44,7 @@ def command(
     check_language(lang)
     name = pack_named(pack) if pack else None
     with progress("checking"):
-        result = check_files(files, name, optional_day(as_of, "--as-of"), jobs=jobs)
+        result = check_files(files, name, optional_day(as_of, "--as-of"), settings_of(settings or []), jobs=jobs)
     show_findings(result.findings, output, report, lang)
     print(f"{result.pack}: " + (", ".join(f"{n} {c}" for n, c in result.records.items()) or "no record could be read"), file=sys.stderr)
     for rule, count in result.rule_run.not_judged.items():

@@ -1,0 +1,227 @@
+"""Files in which records of several kinds stand together: written from a bucket's records, joined, read back and proved.
+
+An outermost record with all that stands in it is a unit: units are written by their buckets, joined in order of kinds, and what
+the head and the foot of the file say of them is added up from the buckets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from io import BytesIO
+from pathlib import Path
+
+import polars as pl
+
+from mloan_report.filing.around import file_name, file_records, head_constants
+from mloan_report.filing.making import check_records
+from mloan_report.filing.request import FilingRequest, constants
+from mloan_report.layout import RecordSet, RuleRun
+from mloan_report.layout.forms import Batch, Form
+from mloan_report.layout.records import PARENT, ROWNUM, TOP
+from mloan_report.model.finding import Finding, Rule
+from mloan_report.model.institution import Institution
+from mloan_report.packs import Pack
+from mloan_report.packs.pack import Total
+from mloan_report.portfolio import UnusableInput
+from mloan_report.portfolio.sql import compile_sql, evaluate_one
+
+UNITS = 20_000
+"""Outermost records whose text is made at a time."""
+
+UNWRITABLE = Rule(
+    "FIL-005",
+    "error",
+    "A value that the file's encoding cannot hold",
+    "{record}: {field} holds {letters}, which {encoding} cannot write.",
+    "The recipient reads the file in one encoding; a letter outside it would be lost or stop the reading.",
+    "Give the value in letters of the encoding, or a transliteration.",
+    "filing/composed",
+)
+
+
+def inside(name: str, top: RecordSet, records: Mapping[str, RecordSet], wanted: pl.Series | None = None) -> dict[str, RecordSet]:
+    """The records that stand in those of *top* (in those numbered *wanted*), by kind."""
+    out: dict[str, RecordSet] = {}
+    known = {name}
+    for kind, inner in records.items():
+        if inner.layout.parent in known:
+            known.add(kind)
+            out[kind] = inner if wanted is None else inner.filtered(inner.typed[TOP].is_in(wanted.implode()))
+    return out
+
+
+def kept_with_top(records: Mapping[str, RecordSet], kept: Mapping[str, pl.Series]) -> dict[str, pl.Series]:
+    """*kept* in which what stands in another record goes where its outermost record goes."""
+    out = dict(kept)
+    home: dict[str, str] = {}
+    for name, inner in records.items():
+        parent = inner.layout.parent
+        if parent is None:
+            continue
+        home[name] = home.get(parent, parent)
+        top = records[home[name]]
+        good = top.typed[ROWNUM].filter(kept[home[name]])
+        out[name] = inner.typed[TOP].is_in(good.implode())
+    return out
+
+
+@dataclass(frozen=True)
+class UnitText:
+    """The text of some units, in order, with the units."""
+
+    texts: pl.Series
+    top: RecordSet
+    inner: dict[str, RecordSet]
+
+
+def unit_texts(form: Form, top: RecordSet, records: Mapping[str, RecordSet]) -> Iterator[UnitText]:
+    """The text of each unit, in slices."""
+    for start in range(0, top.height, UNITS):
+        numbers = top.typed[ROWNUM].slice(start, UNITS)
+        part = RecordSet(top.layout, top.typed.slice(start, UNITS), top.text.slice(start, UNITS), top.state.slice(start, UNITS))
+        inner = inside(top.layout.name, part, records, numbers)
+        texts = form.texts(part, inner)
+        if texts.null_count():
+            raise RuntimeError(f"{top.layout.name}: {texts.null_count()} units have no text")
+        yield UnitText(texts, part, inner)
+
+
+def totals_of(pack: Pack, records: Mapping[str, RecordSet]) -> dict[str, int]:
+    """Each total of the pack over *records*; totals of parts add up."""
+    return {t.name: _total(pack, t, records.get(t.record)) for t in pack.totals}
+
+
+def _total(pack: Pack, t: Total, records: RecordSet | None) -> int:
+    if records is None or records.height == 0:
+        return 0
+    frame = records.typed
+    if t.where:
+        frame = frame.filter(evaluate_one(frame, compile_sql(t.where, frame.columns, pack.functions)).fill_null(False))
+    if t.value == "COUNT()":
+        return frame.height
+    return int(evaluate_one(frame, compile_sql(t.value, frame.columns, pack.functions)).fill_null(0).cast(pl.Int128).sum())
+
+
+def unwritable(form: Form, records: Mapping[str, RecordSet]) -> list[Finding]:
+    """Values with letters that the file's encoding has not, each a finding that shows only those letters."""
+    if form.encoding.lower().replace("-", "") == "utf8":
+        return []
+    out = []
+    for name, own in records.items():
+        for f in own.layout.value_fields:
+            text = own.text[f.column]
+            if text.null_count() == text.len() or not bool((text.str.len_bytes() != text.str.len_chars()).any()):
+                continue
+            for i in (text.str.len_bytes() != text.str.len_chars()).fill_null(False).arg_true().to_list():
+                letters = sorted({c for c in text[i] if not _has(c, form.encoding)})
+                if letters:
+                    row = own.typed.row(i, named=True)
+                    out.append(
+                        UNWRITABLE.finding(
+                            table=name,
+                            field=f.name,
+                            loan_id=row.get("loan_id"),
+                            loans=tuple(row.get("_links") or ()),
+                            record=name,
+                            record_no=i + 1,
+                            letters=" ".join(letters),
+                            encoding=form.encoding,
+                        )
+                    )
+    return out
+
+
+def _has(letter: str, encoding: str) -> bool:
+    try:
+        letter.encode(encoding)
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def read_units(pack: Pack, as_of: date, settings: Mapping[str, str | None], data: bytes, file: str, line: int) -> tuple[Batch, Form]:
+    """The units in *data*, whole ones, whose first line is *line*."""
+    form = pack.form(as_of, settings)
+    return joined_batches(list(form.read(BytesIO(data), file, line, whole=False))), form
+
+
+def joined_batches(batches: Sequence[Batch]) -> Batch:
+    """Several batches as one, numbered on."""
+    if len(batches) == 1:
+        return batches[0]
+    out = Batch(defects=[d for b in batches for d in b.defects])
+    for name in dict.fromkeys(n for b in batches for n in b.records):
+        out.records[name] = joined_kind(name, batches)
+    return out
+
+
+def joined_kind(name: str, batches: Sequence[Batch]) -> RecordSet:
+    """The records of one kind in several batches, numbered on as are those they stand in."""
+    layout = next(b.records[name].layout for b in batches if name in b.records)
+    sets, typed = [], []
+    own = parent = top = 0
+    for batch in batches:
+        mine = batch.records.get(name)
+        if mine is not None:
+            frame = mine.typed.with_columns(pl.col(ROWNUM) + own)
+            outermost = layout.parent is None
+            frame = frame.with_columns(pl.col(TOP) + (own if outermost else top)) if TOP in frame.columns else frame
+            frame = frame.with_columns(pl.col(PARENT) + parent) if PARENT in frame.columns else frame
+            sets.append(mine)
+            typed.append(frame)
+            own += mine.height
+        if layout.parent is not None:
+            parent += _height(batch, layout.parent)
+            top += _height(batch, _outermost(batch, layout.parent))
+    columns = [c for c in typed[0].columns if all(c in t.columns for t in typed)]
+    return RecordSet(
+        layout,
+        pl.concat([t.select(columns) for t in typed]),
+        pl.concat([s.text for s in sets]),
+        pl.concat([s.state for s in sets]),
+        {},
+        pl.concat([s.lines for s in sets if s.lines is not None]),
+        pl.concat([s.files for s in sets if s.files is not None]),
+    )
+
+
+def _height(batch: Batch, name: str) -> int:
+    return batch.records[name].height if name in batch.records else 0
+
+
+def _outermost(batch: Batch, name: str) -> str:
+    while name in batch.records and batch.records[name].layout.parent is not None:
+        name = str(batch.records[name].layout.parent)
+    return name
+
+
+@dataclass(frozen=True)
+class HeadAndFoot:
+    """What stands around the units of a file, its name, and what the pack's rules find in it."""
+
+    name: str
+    head: bytes
+    foot: bytes
+    findings: list[Finding]
+    rule_run: RuleRun
+
+
+def head_and_foot(request: FilingRequest, institution: Institution, totals: Mapping[str, int]) -> HeadAndFoot:
+    """Head and foot of the file that *request* asks for, with *totals* of all its records."""
+    pack = request.pack
+    form = pack.form(request.as_of, request.settings)
+    records = file_records(request, institution, totals)
+    known = {**constants(request), **{f"total_{n}": v for n, v in totals.items()}}
+    name = file_name(request, records)
+    findings, run = check_records(pack, records, {**known, **head_constants(records), "file_name": name}, {}, as_of=request.as_of)
+    findings += unwritable(form, records)
+    return HeadAndFoot(name, form.head(records).encode(form.encoding, "replace"), form.foot(records).encode(form.encoding, "replace"), findings, run)
+
+
+def path_of(folder: Path, name: str) -> Path:
+    """A file of a filing, which stays in its folder whatever the name says."""
+    if not name or Path(name).name != name:
+        raise UnusableInput(f"the file name {name!r} is not a name in the filing's folder: see the setting file_name")
+    return folder / name

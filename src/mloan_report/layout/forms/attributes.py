@@ -1,0 +1,238 @@
+"""XML in which every value is an attribute: elements in elements, no text, children in a set order.
+
+Written with one element a line. Read as a stream by a parser that never resolves an entity, loads a DTD or touches the network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, BinaryIO
+
+import polars as pl
+from lxml import etree
+
+from mloan_report.layout.definition import RecordLayout
+from mloan_report.layout.forms.batch import Batch, Form, records_of
+from mloan_report.layout.records import PARENT, ROWNUM, TOP, RecordSet
+from mloan_report.layout.structure import StructureDefect
+from mloan_report.layout.xml_reader import forbidden_markup
+
+RECORDS = 20_000
+"""Elements gathered as objects before they become a batch."""
+
+
+class AttributesForm(Form):
+    """``encoding`` is written into the declaration; ``encodings`` are those that may be read; ``elements`` are kinds whose element has another name."""
+
+    def __init__(self, layouts: Sequence[RecordLayout], spec: Mapping[str, Any]) -> None:
+        super().__init__(layouts, spec)
+        self.root = next(x for x in layouts if x.place == "root")
+        self.kinds = {(x.parent or (self.root.name if x.place != "root" else ""), x.root): x for x in layouts}
+
+    def children_of(self, name: str) -> list[RecordLayout]:
+        return [x for x in self.layouts.values() if (x.parent or (self.root.name if x.place == "body" else None)) == name]
+
+    def texts(self, top: RecordSet, records: Mapping[str, RecordSet]) -> pl.Series:
+        return self._elements(top, records)
+
+    def _elements(self, own: RecordSet, records: Mapping[str, RecordSet]) -> pl.Series:
+        frame = own.typed.select(ROWNUM).with_columns(inside=pl.lit(""))
+        for child in self.children_of(own.layout.name):
+            inner = records.get(child.name)
+            if inner is None or inner.height == 0:
+                continue
+            rows = pl.DataFrame([inner.typed[PARENT].alias(ROWNUM), self._elements(inner, records).alias("t")])
+            told = rows.group_by(ROWNUM, maintain_order=True).agg(pl.col("t").str.join(""))
+            frame = frame.join(told, on=ROWNUM, how="left", maintain_order="left").with_columns(inside=pl.col("inside") + pl.col("t").fill_null("")).drop("t")
+        start = own.text.select(self._start(own).alias("start"))["start"]
+        closed = (
+            pl.when(pl.col("inside") == "").then(pl.col("start") + "/>\n").otherwise(pl.col("start") + ">\n" + pl.col("inside") + f"</{own.layout.root}>\n")
+        )
+        return frame.with_columns(start).select(closed.alias("text"))["text"]
+
+    def _start(self, own: RecordSet) -> pl.Expr:
+        parts: list[pl.Expr] = [pl.lit(f"<{own.layout.root}")]
+        for f in own.layout.value_fields:
+            value = pl.col(f.column)
+            if own.text[f.column].null_count() == own.height:
+                continue
+            if not f.is_number and f.type not in ("date", "month", "digits", "moment"):
+                value = _escaped(value)
+            written = pl.lit(f' {f.name}="') + value + pl.lit('"')
+            parts.append(written if own.text[f.column].null_count() == 0 else written.fill_null(""))
+        return pl.concat_str(parts)
+
+    def head(self, records: Mapping[str, RecordSet]) -> str:
+        root = records[self.root.name]
+        start = root.text.select(self._start(root).alias("t"))["t"][0]
+        return f'<?xml version="1.0" encoding="{self.encoding.upper()}"?>\n{start}>\n'
+
+    def foot(self, records: Mapping[str, RecordSet]) -> str:
+        return f"</{self.root.root}>\n"
+
+    def read(self, stream: BinaryIO, file: str = "", line: int = 1, *, whole: bool = True) -> Iterator[Batch]:
+        start = stream.read(4096)
+        if markup := forbidden_markup(start):
+            yield Batch(defects=[StructureDefect("forbidden", 1, None, markup, "is never read: a file with a DTD or entities is refused")])
+            return
+        if not whole:
+            start = f'<?xml version="1.0" encoding="{self.encoding.upper()}"?><{self.root.root}>'.encode() + start
+        elif not start.lstrip(b"\xef\xbb\xbf \r\n\t").startswith(b"<"):
+            yield Batch(defects=[StructureDefect("root", 1, None, self.root.root, "is not there: this is not XML")])
+            return
+        yield from _Reading(self, file, line - 1, whole).batches(_Ahead(start, stream, b"" if whole else f"</{self.root.root}>".encode()))
+
+
+class _Ahead:
+    """A stream with bytes before and after it."""
+
+    def __init__(self, start: bytes, stream: BinaryIO, end: bytes) -> None:
+        self.parts: list[bytes] = [start]
+        self.stream, self.end, self.done = stream, end, False
+
+    def chunks(self) -> Iterator[bytes]:
+        yield from self.parts
+        while data := self.stream.read(1 << 18):
+            yield data
+        if self.end:
+            yield self.end
+
+
+class _Reading:
+    def __init__(self, form: AttributesForm, file: str, shift: int, whole: bool) -> None:
+        self.form, self.file, self.shift, self.whole = form, file, shift, whole
+        self.out = Batch()
+        self._clear()
+        self.path: list[tuple[RecordLayout | None, int, dict[str, int]]] = []
+        self.gathered = 0
+        self.outermost = 0
+
+    def _clear(self) -> None:
+        self.texts: dict[str, dict[str, list[str | None]]] = {n: {f.column: [] for f in x.value_fields} for n, x in self.form.layouts.items()}
+        self.lines: dict[str, list[int]] = {n: [] for n in self.form.layouts}
+        self.parents: dict[str, list[int]] = {n: [] for n in self.form.layouts}
+        self.tops: dict[str, list[int]] = {n: [] for n in self.form.layouts}
+
+    def batches(self, source: _Ahead) -> Iterator[Batch]:
+        parser = etree.XMLPullParser(events=("start", "end"), resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False)
+        try:
+            for data in source.chunks():
+                parser.feed(data)
+                yield from self._take(parser)
+            parser.close()
+            yield from self._take(parser)
+        except etree.XMLSyntaxError as error:
+            at = max(1, (error.lineno or 1) + self.shift)
+            reason = str(error.msg).split(", line ")[0]
+            self.out.defects.append(StructureDefect("unreadable", at, None, "", f"is not well formed: {reason}"))
+        yield self._batch()
+
+    def _take(self, parser: Any) -> Iterator[Batch]:
+        for event, element in parser.read_events():
+            if event == "start":
+                self._start(element)
+                continue
+            self._end(element)
+            if len(self.path) <= 1:
+                element.clear(keep_tail=False)
+                parent = element.getparent()
+                if parent is not None:
+                    while parent[0] is not element:
+                        self._tail(parent[0], parent)
+                        del parent[0]
+                if self.gathered >= RECORDS:
+                    yield self._batch()
+
+    def _tail(self, element: Any, parent: Any) -> None:
+        if element.tail and element.tail.strip():
+            self._defect("stray_text", (element.sourceline or 1) + self.shift, str(parent.tag), "has text between its elements")
+
+    def _start(self, element: Any) -> None:
+        name = element.tag if isinstance(element.tag, str) else ""
+        outer = self.path[-1] if self.path else None
+        above = outer[0].name if outer and outer[0] else ""
+        layout = self.form.kinds.get((above, name)) if (outer is None or outer[0] is not None) else None
+        at = (element.sourceline or 1) + self.shift
+        if layout is None:
+            if outer is None or outer[0] is not None:
+                where = f"inside {outer[0].root}" if outer and outer[0] else "as the root"
+                self._defect("root" if outer is None else "unknown", at, name, f"does not belong {where}")
+            self.path.append((None, -1, {}))
+            return
+        if outer and outer[0]:
+            self._placed(layout, outer[0], outer[2], at)
+        if layout is self.form.root and not self.whole:
+            self.path.append((layout, -1, {}))
+            return
+        number = self._add(layout, element, at, outer[1] if outer else -1)
+        self.path.append((layout, number, {}))
+
+    def _placed(self, layout: RecordLayout, above: RecordLayout, seen: dict[str, int], at: int) -> None:
+        order = [x.name for x in self.form.children_of(above.name)]
+        if any(order.index(n) > order.index(layout.name) for n in seen):
+            self._defect("order", at, layout.root, f"stands out of order inside {above.root}")
+        if layout.name in seen and not layout.many:
+            self._defect("twice", at, layout.root, f"stands a second time inside one {above.root}")
+        seen[layout.name] = seen.get(layout.name, 0) + 1
+
+    def _add(self, layout: RecordLayout, element: Any, at: int, parent: int) -> int:
+        name = layout.name
+        number = len(self.lines[name])
+        self.lines[name].append(at)
+        self.gathered += 1
+        columns = self.texts[name]
+        given = element.attrib
+        matched = 0
+        for f in layout.value_fields:
+            value = given.get(f.name)
+            columns[f.column].append(value)
+            matched += value is not None
+        if matched != len(given):
+            known = {f.name for f in layout.value_fields}
+            for attribute in given:
+                if attribute not in known:
+                    self._defect("attribute", at, f"{layout.root}.{attribute}", "is not an attribute of this layout")
+        if layout.parent is None:
+            self.outermost = number
+        self.parents[name].append(parent)
+        self.tops[name].append(number if layout.parent is None else self.outermost)
+        return number
+
+    def _end(self, element: Any) -> None:
+        layout, number, seen = self.path.pop()
+        if layout is None:
+            return
+        if element.text and element.text.strip():
+            self._defect("stray_text", (element.sourceline or 1) + self.shift, layout.root, "has text in it")
+        for child in element:
+            self._tail(child, element)
+        if number < 0 and layout is not self.form.root:
+            return
+        for child in self.form.children_of(layout.name):
+            if seen.get(child.name, 0) < child.least:
+                self._defect("absent_record", (element.sourceline or 1) + self.shift, child.root, f"is missing inside {layout.root}")
+
+    def _defect(self, kind: str, line: int, element: str, detail: str) -> None:
+        self.out.defects.append(StructureDefect(kind, line, None, element, detail))
+
+    def _batch(self) -> Batch:
+        for name, lines in self.lines.items():
+            if not lines:
+                continue
+            layout = self.form.layouts[name]
+            text = pl.DataFrame(self.texts[name], schema=dict.fromkeys(self.texts[name], pl.String))
+            place = None
+            if layout.parent is not None:
+                place = {PARENT: pl.Series(self.parents[name], dtype=pl.UInt32), TOP: pl.Series(self.tops[name], dtype=pl.UInt32)}
+            self.out.records[name] = records_of(layout, text, pl.Series(lines, dtype=pl.UInt32), self.file, place)
+        out, self.out = self.out, Batch()
+        self._clear()
+        self.gathered = 0
+        return out
+
+
+def _escaped(text: pl.Expr) -> pl.Expr:
+    """Text as an attribute's value: markup, quotes, and what a parser would fold to a blank."""
+    for sign, entity in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ('"', "&quot;"), ("\t", "&#9;"), ("\n", "&#10;"), ("\r", "&#13;")):
+        text = text.str.replace_all(sign, entity, literal=True)
+    return text

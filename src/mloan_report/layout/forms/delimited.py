@@ -1,0 +1,253 @@
+"""One record a line, fields between separators; with or without quotes, a line of names, or a tag that says the kind.
+
+Without quotes a value may hold neither the separator nor a line end. With quotes they are those of RFC 4180: a value that
+holds a separator, a quote or a line end stands in quotes, and a quote in it is doubled.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, BinaryIO
+
+import polars as pl
+
+from mloan_report.layout.definition import RecordLayout
+from mloan_report.layout.forms.batch import BLOCK, Batch, Form, Unreadable, decoded, records_of
+from mloan_report.layout.records import RecordSet
+from mloan_report.layout.structure import StructureDefect
+
+BOM = b"\xef\xbb\xbf"
+
+
+class DelimitedForm(Form):
+    """``separator``, ``quoted``, ``names`` (a first line of column names, with ``place`` free or not), else each line begins with its kind."""
+
+    def __init__(self, layouts: Sequence[RecordLayout], spec: Mapping[str, Any]) -> None:
+        super().__init__(layouts, spec)
+        self.separator: str = spec["separator"]
+        self.quoted: bool = spec.get("quoted", False)
+        self.names: bool = spec.get("names", False)
+        self.tags = {tag: x for x in layouts for tag in (x.name, *x.also)}
+
+    def texts(self, top: RecordSet, records: Mapping[str, RecordSet]) -> pl.Series:
+        columns = [pl.col(f.column).fill_null("") for f in top.layout.value_fields]
+        if self.quoted:
+            columns = [self._quoted(c) for c in columns]
+        return top.text.select((pl.concat_str(columns, separator=self.separator) + self.line_end).alias("text"))["text"]
+
+    def _quoted(self, text: pl.Expr) -> pl.Expr:
+        needs = text.str.contains(f'[{self.separator}"\r\n]')
+        return pl.when(needs).then(pl.lit('"') + text.str.replace_all('"', '""', literal=True) + pl.lit('"')).otherwise(text)
+
+    def head(self, records: Mapping[str, RecordSet]) -> str:
+        if self.names:
+            return self.separator.join(f.name for f in self.tops[0].value_fields) + self.line_end
+        return "".join(t for x in self.heads for t in self.texts(records[x.name], records))
+
+    def foot(self, records: Mapping[str, RecordSet]) -> str:
+        return "".join(t for x in self.feet for t in self.texts(records[x.name], records))
+
+    def read(self, stream: BinaryIO, file: str = "", line: int = 1, *, whole: bool = True) -> Iterator[Batch]:
+        reading = _Reading(self, file, whole)
+        try:
+            for data, at in self._blocks(stream, line):
+                yield reading.block(data, at)
+        except Unreadable as stop:
+            yield Batch(defects=[stop.defect])
+            return
+        yield reading.end()
+
+    def _blocks(self, stream: BinaryIO, line: int) -> Iterator[tuple[bytes, int]]:
+        """Whole lines, about a block's bytes at a time; a line end inside quotes ends no line."""
+        rest = b""
+        while True:
+            read = stream.read(BLOCK)
+            data = rest + read
+            if not read:
+                if data:
+                    yield data, line
+                return
+            cut = data.rfind(b"\n") + 1
+            while self.quoted and cut and data.count(b'"', 0, cut) % 2:
+                cut = data.rfind(b"\n", 0, cut - 1) + 1
+            rest = data[cut:]
+            if cut:
+                yield data[:cut], line
+                line += data.count(b"\n", 0, cut)
+
+
+class _Reading:
+    """One pass over a file: what came before decides what may come next."""
+
+    def __init__(self, form: DelimitedForm, file: str, whole: bool) -> None:
+        self.form, self.file, self.whole = form, file, whole
+        self.first = True
+        self.order: list[str] | None = None
+        self.foot_at: int | None = None
+        self.head_seen = False
+        self.last = 0
+
+    def block(self, data: bytes, line: int) -> Batch:
+        out = Batch()
+        if self.first and data.startswith(BOM):
+            out.defects.append(StructureDefect("bom", 1, None, "", "begins with a byte-order mark"))
+            data = data[len(BOM) :]
+        text = decoded(data, self.form.encoding, line)
+        lines, numbers = self._lines(text, line, out)
+        if self.first:
+            self.first = False
+            if self.form.names and self.whole:
+                self._take_names(lines[0] if lines.len() else "", out)
+                lines, numbers = lines.slice(1), numbers.slice(1)
+        self.last = line + text.count("\n")
+        self._ends(lines, numbers, out)
+        lines = lines.str.strip_suffix("\r")
+        blank = lines == ""
+        if blank.any():
+            out.defects += [StructureDefect("empty_line", int(n), None, "", "is an empty line") for n in numbers.filter(blank).to_list()]
+            lines, numbers = lines.filter(~blank), numbers.filter(~blank)
+        if self.form.names:
+            self._take(self.form.tops[0], lines, numbers, out)
+        else:
+            self._by_tag(lines, numbers, out)
+        return out
+
+    def end(self) -> Batch:
+        out = Batch()
+        if self.whole and self.form.feet and self.foot_at is None:
+            out.defects.append(StructureDefect("foot", self.last, None, self.form.feet[0].name, "is missing: the file stops before its end"))
+        if self.whole and self.form.heads and not self.head_seen:
+            out.defects.append(StructureDefect("root", 1, None, self.form.heads[0].name, "does not stand first"))
+        return out
+
+    def _lines(self, text: str, line: int, out: Batch) -> tuple[pl.Series, pl.Series]:
+        lines = pl.Series("line", [text.removesuffix("\n")]).str.split("\n").explode() if text else pl.Series("line", [], dtype=pl.String)
+        numbers = pl.int_range(line, line + lines.len(), dtype=pl.UInt32, eager=True)
+        if self.form.quoted and '"' in text and (odd := (lines.str.count_matches('"', literal=True) % 2 == 1)).any():
+            return self._joined(lines.to_list(), odd.to_list(), line)
+        return lines, numbers
+
+    def _joined(self, lines: list[str], odd: list[bool], line: int) -> tuple[pl.Series, pl.Series]:
+        """Lines that a quoted line end divides, put together again."""
+        out: list[str] = []
+        numbers: list[int] = []
+        open_at: int | None = None
+        for i, (text, turns) in enumerate(zip(lines, odd, strict=True)):
+            if open_at is None:
+                out.append(text)
+                numbers.append(line + i)
+                open_at = i if turns else None
+            else:
+                out[-1] += "\n" + text
+                if turns:
+                    open_at = None
+        return pl.Series("line", out, dtype=pl.String), pl.Series(numbers, dtype=pl.UInt32)
+
+    def _ends(self, lines: pl.Series, numbers: pl.Series, out: Batch) -> None:
+        wanted = self.form.line_end == "\r\n"
+        if "strict_line_end" not in self.form.spec:
+            return
+        other = lines.str.ends_with("\r") != wanted
+        if other.any():
+            at = int(numbers.filter(other)[0])
+            out.defects.append(StructureDefect("line_end", at, None, "", f"{int(other.sum())} lines do not end with {'CR LF' if wanted else 'LF'}"))
+
+    def _take_names(self, first: str, out: Batch) -> None:
+        layout = self.form.tops[0]
+        wanted = [f.name for f in layout.value_fields]
+        given = next(csv.reader([first.removesuffix("\r")], delimiter=self.form.separator), [])
+        self.head_seen = True
+        if given == wanted:
+            return
+        self.order = given
+        if repeated := sorted({n for n in given if given.count(n) > 1}):
+            raise Unreadable(StructureDefect("names", 1, None, repeated[0], f"the column {', '.join(repeated)} is named twice"))
+        missing = [n for n in wanted if n not in given]
+        extra = [n for n in given if n not in wanted]
+        if missing:
+            raise Unreadable(StructureDefect("names", 1, None, missing[0], f"has no column {', '.join(missing)}"))
+        if extra:
+            out.defects.append(StructureDefect("names", 1, None, extra[0], f"has columns that are not of the format: {', '.join(extra)}"))
+        else:
+            out.defects.append(StructureDefect("names_order", 1, None, "", "has the columns in another order"))
+
+    def _by_tag(self, lines: pl.Series, numbers: pl.Series, out: Batch) -> None:
+        tags = lines.str.split_exact(self.form.separator, 1).struct.field("field_0")
+        kinds = tags.replace_strict({t: x.name for t, x in self.form.tags.items()}, default=None, return_dtype=pl.String)
+        for i in kinds.is_null().arg_true().to_list():
+            out.defects.append(
+                StructureDefect("unknown", int(numbers[i]), None, str(tags[i])[:20], "is not a kind of record of this format; the line is not read")
+            )
+        if self.whole:
+            self._places(kinds, numbers, out)
+        for layout in self.form.layouts.values():
+            mine = kinds == layout.name
+            if mine.any():
+                self._take(layout, lines.filter(mine), numbers.filter(mine), out)
+
+    def _places(self, kinds: pl.Series, numbers: pl.Series, out: Batch) -> None:
+        heads, feet = {x.name for x in self.form.heads}, {x.name for x in self.form.feet}
+        for i in kinds.is_in(list(heads | feet)).fill_null(False).arg_true().to_list():
+            at, kind = int(numbers[i]), str(kinds[i])
+            if kind in heads:
+                if self.head_seen:
+                    out.defects.append(StructureDefect("twice", at, None, kind, "stands a second time"))
+                elif at != 1:
+                    out.defects.append(StructureDefect("root", at, None, kind, "does not stand first"))
+                self.head_seen = True
+            elif self.foot_at is not None:
+                out.defects.append(StructureDefect("twice", at, None, kind, "stands a second time"))
+            else:
+                self.foot_at = at
+        if self.foot_at is not None and numbers.len() and int(numbers[-1]) > self.foot_at:
+            out.defects.append(StructureDefect("after_foot", self.foot_at + 1, None, "", f"stands after the {self.form.feet[0].name} record"))
+
+    def _take(self, layout: RecordLayout, lines: pl.Series, numbers: pl.Series, out: Batch) -> None:
+        fields = layout.value_fields
+        width = len(self.order) if self.order is not None else len(fields)
+        counts = self._fields_in(lines)
+        wrong = counts != width
+        if wrong.any():
+            for i in wrong.arg_true().to_list():
+                detail = f"has {counts[i]} fields instead of {width}"
+                out.defects.append(StructureDefect("columns", int(numbers[i]), None, layout.name, detail))
+            lines, numbers = lines.filter(~wrong), numbers.filter(~wrong)
+        if lines.len() == 0:
+            return
+        names = self.order or [f.name for f in fields]
+        table = self._table(lines, names)
+        text = table.select([pl.col(f.name).alias(f.column) for f in fields])
+        out.records[layout.name] = records_of(layout, text, numbers, self.file)
+
+    def _fields_in(self, lines: pl.Series) -> pl.Series:
+        counts = lines.str.count_matches(self.form.separator, literal=True).cast(pl.Int64) + 1
+        if not self.form.quoted:
+            return counts
+        held = lines.str.contains('"', literal=True)
+        if not held.any():
+            return counts
+        exact = [len(next(csv.reader(io.StringIO(t), delimiter=self.form.separator, strict=False))) for t in lines.filter(held).to_list()]
+        return counts.scatter(held.arg_true(), exact)
+
+    def _table(self, lines: pl.Series, names: Sequence[str]) -> pl.DataFrame:
+        if not self.form.quoted or not lines.str.contains('"', literal=True).any():
+            source = lines.str.join("\n").item().encode("utf-8")
+            read = pl.read_csv(
+                source,
+                has_header=False,
+                separator=self.form.separator,
+                quote_char=None,
+                infer_schema=False,
+                empty_string_is_null=False,
+                new_columns=list(names),
+                truncate_ragged_lines=False,
+                raise_if_empty=False,
+            )
+            if read.height == lines.len():
+                return read
+        rows = list(csv.reader(lines.to_list(), delimiter=self.form.separator))
+        if len(rows) != lines.len():
+            rows = [next(csv.reader(io.StringIO(t), delimiter=self.form.separator)) for t in lines.to_list()]
+        return pl.DataFrame(rows, schema=dict.fromkeys(names, pl.String), orient="row")
