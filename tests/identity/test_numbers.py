@@ -14,8 +14,8 @@ from stdnum.cn import ric, uscc
 from stdnum.sv import nit as stdnum_nit
 
 from mloan_report.identity import check_column, check_number, passes
-from mloan_report.testing.sample.china import credit_code, resident_number, zhongzheng
-from mloan_report.testing.sample.salvador import dui, nit
+from mloan_report.testing.sample.countries.china import credit_code, resident_number, zhongzheng
+from mloan_report.testing.sample.countries.salvador import dui, nit
 
 SCHEME = {"resident_id": "cn.ric", "resident_id_15": "cn.ric", "uscc": "cn.uscc", "organisation_code": "cn.gb11714", "credit_reference_code": "cn.zhongzheng"}
 

@@ -16,7 +16,7 @@ from mloan_report.cli.shared import CannotUse, day, progress
 
 def command(
     out: Annotated[Path, typer.Option("--out", help="Folder to write, new or empty.")],
-    country: Annotated[str, typer.Option("--country", help="CN or SV.")],
+    country: Annotated[str, typer.Option("--country", help="The country, ISO code: CN, SV, ...")],
     loans: Annotated[int | None, typer.Option("--loans", help="How many loans.", min=1)] = None,
     seed: Annotated[int, typer.Option("--seed", help="The same seed gives the same book.")] = 1,
     as_of: Annotated[str, typer.Option("--as-of", help="The date the book is at.")] = "2026-10-31",
@@ -25,6 +25,7 @@ def command(
     identities_for: Annotated[Path | None, typer.Option("--identities-for", help="A portfolio of real loans that lack names and numbers.")] = None,
 ) -> int:
     from mloan_report.testing.sample import add_identities, make_sample
+    from mloan_report.testing.sample.country import countries
 
     if form not in ("csv", "parquet"):
         raise CannotUse(f"--format {form!r} is neither csv nor parquet")
@@ -39,6 +40,6 @@ def command(
             with progress("making the sample"):
                 make_sample(loans, country, seed, out, as_of=day(as_of), file_format=form, faults=faults)
     except KeyError:
-        raise CannotUse(f"there is no sample for the country {country!r}; there are CN and SV") from None
+        raise CannotUse(f"there is no sample for the country {country!r}; there are {', '.join(countries())}") from None
     print(f"{out}: {sum(1 for _ in out.iterdir())} files")
     return 0

@@ -88,6 +88,7 @@ def make_book(loans: int, country: Country, seed: int, as_of: date) -> SampleBoo
     maker.institution_tables()
     for number in range(1, loans + 1):
         maker.loan(number, STORIES[(number - 1) % len(STORIES)])
+    country.finish(book, as_of)
     return book
 
 
@@ -104,15 +105,8 @@ class _Maker:
     def institution_tables(self) -> None:
         c, add = self.country, self.book.add
         year_end = date(self.as_of.year - 1, 12, 31)
-        for n, district in ((1, "0614" if c.code == "SV" else "110101"), (2, "0210" if c.code == "SV" else "310101")):
-            add(
-                "branches",
-                branch_id=f"BR{n:02d}",
-                name=f"Branch {n}",
-                district_code=district,
-                region_code=district[:2] if c.code == "SV" else district[:2] + "0000",
-                address=f"Main street {n}",
-            )
+        for n, (district, region) in enumerate(c.branches, start=1):
+            add("branches", branch_id=f"BR{n:02d}", name=f"Branch {n}", district_code=district, region_code=region, address=f"Main street {n}")
         for day in (year_end, self.as_of):
             add(
                 "financials",
@@ -384,7 +378,6 @@ class _Story:
                 decline_reasons="income",
             )
         if self.story == "late_120":
-            sv = self.maker.country.code == "SV"
             since = as_of - timedelta(days=20)
             add(
                 "classifications",
@@ -392,7 +385,7 @@ class _Story:
                 regime=self.maker.country.regime,
                 as_of=since,
                 known_at=since,
-                category="C2" if sv else "3",
+                category=self.maker.country.category_late,
                 reasons="own review",
                 since_on=since,
                 npa_since_on=since,
@@ -762,7 +755,7 @@ class _Story:
             financial_difficulty="true" if difficulty else "false",
             old_loan_ids=self.loan_id if difficulty else None,
             days_past_due_before=0,
-            category_before="2" if self.maker.country.code == "CN" else "A2",
+            category_before=self.maker.country.category_before,
             principal_forgiven="0.00",
             interest_forgiven="0.00",
             arrears_capitalised="0.00",
@@ -788,7 +781,6 @@ class _Story:
             "collateral": "pledged" if self.number % 3 == 2 else "mortgaged",
             "business": "mortgaged",
         }.get(self.story, "unsecured")
-        sv = c.code == "SV"
         m.book.add(
             "loans",
             loan_id=self.loan_id,
@@ -799,11 +791,11 @@ class _Story:
             product=product,
             product_code="MC12",
             product_scheme="lender",
-            purpose_code="100099" if sv else "01",
-            purpose_scheme="sv.t24" if sv else "lender",
-            use_industry_code="F" if not sv else "100099",
-            use_industry_scheme="cn.gbt4754" if not sv else "sv.t24",
-            use_region_code="06" if sv else "110000",
+            purpose_code=c.purpose[0],
+            purpose_scheme=c.purpose[1],
+            use_industry_code=c.industry[0],
+            use_industry_scheme=c.industry[1],
+            use_region_code=c.use_region,
             use_country=c.code,
             currency_code=c.currency,
             principal=_money(self.principal),
@@ -831,8 +823,8 @@ class _Story:
             previous_loan_id=f"L{self.number - 1:06d}" if self.story == "refinanced" else None,
             loan_cycle=1 + self.number % 4,
             payroll_deduction="false",
-            pledged_to="BANDESAL" if sv and self.number % 23 == 0 else None,
-            funding_source_code="01" if sv else "1",
+            pledged_to=c.pledged_to if self.number % 23 == 0 else None,
+            funding_source_code=c.funding_source,
             intended_for_transfer="false",
             first_home="false",
             status=status,
@@ -851,7 +843,7 @@ class _Story:
                 regime=c.regime,
                 as_of=add_months(m.as_of, -1),
                 known_at=m.as_of,
-                category="1" if not sv else "A1",
+                category=c.category_first,
                 reasons="own review",
                 since_on=disbursed,
                 npa_since_on=None,
@@ -973,7 +965,6 @@ class _Story:
 
     def _pledge(self, kind: str, disbursed: date) -> None:
         value = _money(self.principal // 2)
-        sv = self.maker.country.code == "SV"
         self.maker.book.add(
             "collateral",
             collateral_id=f"C{self.number:06d}",
@@ -989,7 +980,7 @@ class _Story:
             valued_by="VALUOS SA",
             registered_on=disbursed,
             registration_no=f"R-{self.number}",
-            location_code="0614" if sv else "110101",
+            location_code=self.maker.country.branches[0][0],
             description=f"{kind} {self.number}",
             from_on=disbursed,
             to_on=add_months(disbursed, 60),
@@ -1002,15 +993,7 @@ class _Story:
             allocated_value=value,
             contract_no=f"M-{self.number:06d}",
         )
-        if sv:
-            self.maker.book.add(
-                f"{'sv_ssf_ctri'}_collateral",
-                collateral_id=f"C{self.number:06d}",
-                estado="1",
-                tipo_deposito="DE" if kind == "cash_deposit" else None,
-                cod_perito="P-001",
-                tipo_perito="E",
-            )
+        self.maker.country.collateral(self.maker.book, f"C{self.number:06d}", kind)
 
 
 def birth_date(number: int) -> date:

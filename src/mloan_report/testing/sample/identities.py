@@ -53,24 +53,22 @@ def add_identities(folder: str | Path, country: str, out: str | Path) -> Path:
         )
         numbers += [{"party_id": known["borrower_id"], **entry} for entry in ids]
     loans = []
-    sv = country == "SV"
     added = {
         "annual_rate_pct": "0",
         "effective_rate_pct": "0",
         "branch_id": "BR01",
-        "purpose_code": "100099" if sv else "01",
-        "purpose_scheme": "sv.t24" if sv else "lender",
-        "use_region_code": "06" if sv else "110000",
+        "purpose_code": c.purpose[0],
+        "purpose_scheme": c.purpose[1],
+        **({"use_region_code": c.use_region} if c.use_region else {}),
         "use_country": country,
         "funding_source_code": "01",
     }
     for row in text_frame(portfolio, "loans").iter_rows(named=True):
         loans.append({**added, **{k: v for k, v in row.items() if v is not None}})
-    district = "0614" if sv else "110101"
     _write(target / "borrowers.csv", people)
     _write(target / "identifiers.csv", numbers)
     _write(target / "loans.csv", loans)
-    _write(target / "branches.csv", [{"branch_id": "BR01", "name": "Branch 1", "district_code": district}])
+    _write(target / "branches.csv", [{"branch_id": "BR01", "name": "Branch 1", "district_code": c.branches[0][0]}])
     _institution(portfolio.institution.name, portfolio.institution.currency_code, country, target)
     return target
 
@@ -84,12 +82,10 @@ def _write(path: Path, rows: list[Row] | list[Mapping[str, str]]) -> None:
 
 
 def _institution(name: str, currency: str, country: str, target: Path) -> None:
-    regime = country_for(country).regime
-    setting = '[packs.cn_pbc_credit]\nsection_code = "Z99999999H0001"\n' if country == "CN" else ""
-    zone = "Asia/Shanghai" if country == "CN" else "America/El_Salvador"
+    c = country_for(country)
     quoted = name.replace('"', "'")
     (target / "institution.toml").write_text(
-        f'name = "{quoted}"\ncountry = "{country}"\ncurrency_code = "{currency}"\ntime_zone = "{zone}"\nmade_up = "{_MARK}"\n\n'
-        f'[[policies]]\nfrom_on = 2000-01-01\nclassification = "{regime}"\n\n{setting}',
+        f'name = "{quoted}"\ncountry = "{country}"\ncurrency_code = "{currency}"\ntime_zone = "{c.zone}"\nmade_up = "{_MARK}"\n\n'
+        f'[[policies]]\nfrom_on = 2000-01-01\nclassification = "{c.regime}"\n\n{c.settings}',
         encoding="utf-8",
     )

@@ -17,60 +17,6 @@ from mloan_report.testing.sample.faults import add_faults
 
 DEFAULT_AS_OF = date(2026, 10, 31)
 
-_INSTITUTION = {
-    "CN": """name = "Sample microloan company"
-local_name = "示例小额贷款有限公司"
-country = "CN"
-currency_code = "CNY"
-time_zone = "Asia/Shanghai"
-made_up = "everything: people, numbers and amounts are fictitious"
-identifiers = [{ scheme = "cn.uscc", value = "91110000600037341L" }]
-
-[contact]
-email = "reports@example.org"
-
-[licence]
-kind = "microloan_company"
-areas = ["110000"]
-online = true
-valid_from = 2020-01-01
-
-[[policies]]
-from_on = 2020-01-01
-classification = "CN-NFRA-2023-1"
-provisions = "CN-2002-98"
-
-[packs.cn_pbc_credit]
-section_code = "Z99999999H0001"
-joint_amounts = "full"
-
-[packs.cn_pbc_credit.branches]
-BR01 = "Z99999999H0001"
-BR02 = "Z99999999H0002"
-""",
-    "SV": """name = "Sample savings and credit company"
-local_name = "Sociedad de ahorro y credito de muestra"
-country = "SV"
-currency_code = "USD"
-time_zone = "America/El_Salvador"
-made_up = "everything: people, numbers and amounts are fictitious"
-
-[contact]
-email = "reports@example.org"
-
-[licence]
-kind = "savings_and_credit_company"
-valid_from = 2020-01-01
-
-[[policies]]
-from_on = 2020-01-01
-classification = "SV-NCB-022"
-
-[packs.sv_ssf_ctri]
-cod_cartera = "01"
-""",
-}
-
 
 def make_sample(loans: int, country: str, seed: int, out: str | Path, *, as_of: date = DEFAULT_AS_OF, file_format: str = "csv", faults: bool = False) -> Path:
     """A made-up portfolio of *loans* loans in the folder *out*, the same bytes for the same arguments.
@@ -81,7 +27,7 @@ def make_sample(loans: int, country: str, seed: int, out: str | Path, *, as_of: 
     folder = Path(out)
     where = country_for(country)
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "institution.toml").write_text(_INSTITUTION[country], encoding="utf-8")
+    (folder / "institution.toml").write_text(where.institution, encoding="utf-8")
     told = make_book(min(loans, BLOCK), where, seed, as_of)
     block = _frames(told, {})
     if faults:

@@ -17,6 +17,38 @@ _USCC = "0123456789ABCDEFGHJKLMNPQRTUWXY"
 _USCC_WEIGHTS = (1, 3, 9, 27, 19, 26, 16, 17, 20, 29, 25, 13, 8, 24, 10, 30, 28)
 
 
+INSTITUTION = """name = "Sample microloan company"
+local_name = "示例小额贷款有限公司"
+country = "CN"
+currency_code = "CNY"
+time_zone = "Asia/Shanghai"
+made_up = "everything: people, numbers and amounts are fictitious"
+identifiers = [{ scheme = "cn.uscc", value = "91110000600037341L" }]
+
+[contact]
+email = "reports@example.org"
+
+[licence]
+kind = "microloan_company"
+areas = ["110000"]
+online = true
+valid_from = 2020-01-01
+
+[[policies]]
+from_on = 2020-01-01
+classification = "CN-NFRA-2023-1"
+provisions = "CN-2002-98"
+
+[packs.cn_pbc_credit]
+section_code = "Z99999999H0001"
+joint_amounts = "full"
+
+[packs.cn_pbc_credit.branches]
+BR01 = "Z99999999H0001"
+BR02 = "Z99999999H0002"
+"""
+
+
 @dataclass(frozen=True)
 class China(Country):
     """A microloan company in China, yuan."""
@@ -25,6 +57,12 @@ class China(Country):
     currency: str = "CNY"
     regime: str = "CN-NFRA-2023-1"
     scale: int = 20
+    zone: str = "Asia/Shanghai"
+    branches: tuple[tuple[str, str], ...] = (("110101", "110000"), ("310101", "310000"))
+    industry: tuple[str, str] = ("F", "cn.gbt4754")
+    use_region: str | None = "110000"
+    settings: str = '[packs.cn_pbc_credit]\nsection_code = "Z99999999H0001"\n'
+    institution: str = INSTITUTION
 
     def person(self, rng: Random, number: int, born: date, sex: str) -> tuple[Row, list[Row]]:
         """A Chinese name, a district, a mobile number, a resident identity number."""
@@ -103,3 +141,6 @@ def zhongzheng(number: int) -> str:
     body = f"1101{number % 10**10:010d}"
     total = sum(int(c) * w for c, w in zip(body, (1, 3, 5, 7, 11, 2, 13, 1, 1, 17, 19, 97, 23, 29), strict=True))
     return f"{body}{total % 97 + 1:02d}"
+
+
+COUNTRY = China()
