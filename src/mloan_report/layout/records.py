@@ -129,7 +129,7 @@ def _with_values(frame: pl.DataFrame, record: str, fields: tuple[LayoutField, ..
         for column, f in waiting.items():
             own = {column} & viewed  # a value may name the view's column of its own name
             try:
-                ready[column] = compile_sql(f.value or "NULL", available | own, functions, prefix=f"__{column}_")
+                ready[column] = compile_sql(f.value or "NULL", available | own, functions)
             except RefusedExpression as error:
                 if not any(w in str(error) for w in waiting if w != column):
                     raise RefusedLayout(f"{record}.{f.name}: {error}") from None

@@ -191,7 +191,7 @@ def _verdicts(subject: RecordSet, rules: Sequence[RecordRule], constants: Mappin
         for part, sql in (("if", rule.violated_if or "FALSE"), ("when", rule.when)):
             if sql:
                 try:
-                    wanted[f"__{part}{i}"] = compile_sql(sql, frame.columns, functions, prefix=f"__{part}{i}_")
+                    wanted[f"__{part}{i}"] = compile_sql(sql, frame.columns, functions)
                 except RefusedExpression as error:
                     raise RefusedLayout(f"rule {rule.id} on {subject.layout.name}: {error}") from None
     out = evaluate(frame, wanted) if wanted else frame

@@ -73,24 +73,27 @@ class RefusedExpression(ValueError):
 
 @dataclass(frozen=True)
 class Expression:
-    """A compiled expression: intermediate columns in order, then the expression over them."""
+    """A compiled expression: intermediate columns (name, level, expression over columns of lower levels), then the expression over them.
+
+    The name says what a stage is, so that expressions evaluated together share the stages they have in common.
+    """
 
     sql: str
-    stages: tuple[tuple[str, pl.Expr], ...]
+    stages: tuple[tuple[str, int, pl.Expr], ...]
     expr: pl.Expr
     columns: frozenset[str]
 
 
-def compile_sql(sql: str, columns: Iterable[str], functions: Mapping[str, Function] | None = None, prefix: str = "") -> Expression:
+def compile_sql(sql: str, columns: Iterable[str], functions: Mapping[str, Function] | None = None) -> Expression:
     """*sql* over *columns*, ready to evaluate. *functions* adds macros by upper-case name.
 
     Raises :class:`RefusedExpression` for anything that is not on the lists.
     """
-    key = (sql, frozenset(columns), tuple((functions or {}).items()), prefix)
+    key = (sql, frozenset(columns), tuple((functions or {}).items()))
     if key not in _COMPILED:
         if len(_COMPILED) >= 20_000:
             _COMPILED.clear()
-        _COMPILED[key] = _compiled(sql, key[1], functions, prefix)
+        _COMPILED[key] = _compiled(sql, key[1], functions)
     return _COMPILED[key]
 
 
@@ -98,8 +101,8 @@ _COMPILED: dict[Any, Expression] = {}
 """Expressions compiled in this process: a book in buckets asks for the same ones in each."""
 
 
-def _compiled(sql: str, columns: frozenset[str], functions: Mapping[str, Function] | None, prefix: str) -> Expression:
-    compiler = _Compiler(set(columns), {**MACROS, **(functions or {})}, prefix or f"__m{abs(hash(sql))}_")
+def _compiled(sql: str, columns: frozenset[str], functions: Mapping[str, Function] | None) -> Expression:
+    compiler = _Compiler(set(columns), {**MACROS, **(functions or {})})
     text = compiler.rewrite(_tokens(sql), sql)
     try:
         expr = pl.sql_expr(text)
@@ -114,12 +117,12 @@ def evaluate(frame: pl.DataFrame, wanted: Mapping[str, Expression]) -> pl.DataFr
     Evaluated together, so a new column is not seen by the others.
     """
     staged = frame
-    depth: dict[int, list[pl.Expr]] = {}
+    depth: dict[int, dict[str, pl.Expr]] = {}
     for expression in wanted.values():
-        for level, (name, expr) in enumerate(expression.stages):
-            depth.setdefault(level, []).append(expr.alias(name))
+        for name, level, expr in expression.stages:
+            depth.setdefault(level, {})[name] = expr
     for level in sorted(depth):
-        staged = staged.with_columns(depth[level])
+        staged = staged.with_columns([expr.alias(name) for name, expr in depth[level].items()])
     staged = staged.with_columns([e.expr.alias(f"__out_{n}") for n, e in wanted.items()])
     return frame.with_columns([staged[f"__out_{n}"].alias(n) for n in wanted])
 
@@ -154,9 +157,10 @@ def _tokens(sql: str) -> list[tuple[str, str]]:
 
 
 class _Compiler:
-    def __init__(self, columns: set[str], functions: dict[str, Function], prefix: str) -> None:
-        self.columns, self.functions, self.prefix = columns, functions, prefix
-        self.stages: list[tuple[str, pl.Expr]] = []
+    def __init__(self, columns: set[str], functions: dict[str, Function]) -> None:
+        self.columns, self.functions = columns, functions
+        self.stages: list[tuple[str, int, pl.Expr]] = []
+        self.levels: dict[str, int] = {}
         self.used: set[str] = set()
 
     def rewrite(self, tokens: Sequence[tuple[str, str]], sql: str) -> str:
@@ -180,15 +184,18 @@ class _Compiler:
         return " ".join(out)
 
     def _macro(self, name: str, arguments: list[list[tuple[str, str]]], sql: str) -> str:
-        compiled = []
-        for argument in arguments:
-            text = self.rewrite(argument, sql)
-            compiled.append(pl.sql_expr(text))
-        column = f"{self.prefix}{len(self.stages)}"
+        texts = [self.rewrite(argument, sql) for argument in arguments]
+        function = self.functions[name]
+        column = f"__m{abs(hash((name, id(function), tuple(texts))))}"
+        if column in self.levels:
+            return f'"{column}"'
         try:
-            self.stages.append((column, self.functions[name](*compiled)))
+            expr = function(*(pl.sql_expr(t) for t in texts))
         except TypeError as error:
             raise RefusedExpression(f"{sql!r}: {name}: {error}") from None
+        level = 1 + max((self.levels[c] for t in texts for c in re.findall(r'"(__m[0-9]+)"', t)), default=0)
+        self.levels[column] = level
+        self.stages.append((column, level, expr))
         return f'"{column}"'
 
     def _name(self, word: str, upper: str, called: bool, tokens: Sequence[tuple[str, str]], i: int, sql: str) -> str:

@@ -92,6 +92,8 @@ def spoilt(row: Spoiling) -> tuple[str, bytes]:
     data = examples_of(pack)[row.file]
     if row.action == "name":
         return row.value, data
+    if row.action == "settings":
+        return row.file, data
     if row.action == "set":
         return row.file, _set(pack, row)
     if row.action == "truncate":
@@ -154,9 +156,8 @@ def _set(pack: Pack, row: Spoiling) -> bytes:
         text = None if value == "@absent" else "" if value == "@empty" else value
         changed = own.text[column].to_list()
         changed[number] = text
-        records[kind] = RecordSet(
-            own.layout, own.typed, own.text.with_columns(pl.Series(column, changed, dtype=pl.String)), own.state, {}, own.lines, own.files
-        )
+        edited_text = own.text.with_columns(pl.Series(column, changed, dtype=pl.String))
+        records[kind] = RecordSet(own.layout, own.typed, edited_text, own.state, {}, own.lines, own.files)
     edited = {kind for kind, _, _ in (_place(row, p, records) for p in row.field.split("|"))}
     return written(pack, form, records, settings, right_totals=not any(records[k].layout.place != "body" for k in edited))
 
