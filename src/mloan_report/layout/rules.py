@@ -21,6 +21,10 @@ from mloan_report.model.masking import mask
 from mloan_report.portfolio.sql import Expression, Function, RefusedExpression, compile_sql, condition, evaluate, evaluate_one
 
 
+OF_FILE = "file"
+"""The ``record`` of a rule about the file as such."""
+
+
 @dataclass(frozen=True)
 class RefersTo:
     """The key of a record must stand in another record."""
@@ -54,6 +58,15 @@ class RecordRule:
     needs: tuple[str, ...] = ()
     for_each: tuple[str, ...] = ()
     offline: bool = True
+    every: bool = False
+    """Of a key that must stand once, every record with it is reported, not only those after the first."""
+    phase: int = 0
+    """Where the recipient checks in phases, the one of this rule: it stops after a phase with errors."""
+
+    @property
+    def is_of_file(self) -> bool:
+        """Whether it looks at the file as such (its name, settings, what its head says), not at a record."""
+        return self.records == (OF_FILE,)
 
     @property
     def rule(self) -> Rule:
@@ -107,6 +120,8 @@ def parse_rules(tables: Iterable[Mapping[str, Any]], file: str) -> list[RecordRu
             needs=tuple(data.get("needs", ())),
             for_each=tuple(data.get("for_each", ())),
             offline=data.get("offline", True),
+            every=data.get("every", False),
+            phase=data.get("phase", 0),
         )
         out.extend(_expanded(rule))
     return out
@@ -163,6 +178,30 @@ def run_rules(
         for name in rule.records:
             if any(r is rule for r in waiting.get(name, ())):
                 _run_one(rule, records[name], records, constants, functions, out, done[name])
+    return out
+
+
+def run_file_rules(rules: Sequence[RecordRule], constants: Mapping[str, Any], functions: Mapping[str, Function], file: str) -> RuleRun:
+    """Runs those of *rules* that are about the file as such, on *constants* alone."""
+    out = RuleRun()
+    frame = pl.DataFrame([dict(constants)])
+    for rule in rules:
+        if not rule.is_of_file or not rule.violated_if:
+            continue
+        unknown = [n for n in rule.needs if constants.get(n) is None]
+        if unknown or not rule.offline:
+            out.not_run[rule.id] = f"{', '.join(unknown)} is not known" if unknown else "needs the recipient's own register"
+            continue
+        out.run.add(rule.id)
+        applies = condition(frame, rule.when, functions)[0] if rule.when else True
+        said = condition(frame, rule.violated_if, functions)[0] if applies else False
+        if said is None:
+            out.not_judged[rule.id] = 1
+        elif said:
+            shown = {name: "nothing" if constants.get(name) is None else str(constants.get(name)) for name in rule.fields}
+            first = next(iter(rule.fields), None)
+            value = shown.get(first) if first else None
+            out.findings.append(rule.rule.finding(file=file, row=1, field=first, value=value, key="file", record=OF_FILE, **shown))
     return out
 
 
@@ -243,7 +282,9 @@ def _violated(rule: RecordRule, frame: pl.DataFrame, records: Mapping[str, Recor
     if rule.unique:
         key = pl.struct(list(rule.unique))
         given = pl.any_horizontal([pl.col(c).is_not_null() for c in rule.unique])
-        violated = frame.select((key.is_duplicated() & given & (key.cum_count().over(list(rule.unique)) > 1)).alias("v"))["v"]
+        again = key.is_duplicated() & given
+        again = again if rule.every else again & (key.cum_count().over(list(rule.unique)) > 1)
+        violated = frame.select(again.alias("v"))["v"]
     elif rule.refers_to:
         target = rule.refers_to
         if target.record not in records:

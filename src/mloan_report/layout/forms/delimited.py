@@ -126,10 +126,10 @@ class _Reading:
         lines = pl.Series("line", [text.removesuffix("\n")]).str.split("\n").explode() if text else pl.Series("line", [], dtype=pl.String)
         numbers = pl.int_range(line, line + lines.len(), dtype=pl.UInt32, eager=True)
         if self.form.quoted and '"' in text and (odd := (lines.str.count_matches('"', literal=True) % 2 == 1)).any():
-            return self._joined(lines.to_list(), odd.to_list(), line)
+            return self._joined(lines.to_list(), odd.to_list(), line, out)
         return lines, numbers
 
-    def _joined(self, lines: list[str], odd: list[bool], line: int) -> tuple[pl.Series, pl.Series]:
+    def _joined(self, lines: list[str], odd: list[bool], line: int, batch: Batch) -> tuple[pl.Series, pl.Series]:
         """Lines that a quoted line end divides, put together again."""
         out: list[str] = []
         numbers: list[int] = []
@@ -143,6 +143,8 @@ class _Reading:
                 out[-1] += "\n" + text
                 if turns:
                     open_at = None
+        if open_at is not None:
+            batch.defects.append(StructureDefect("quote", line + open_at, None, "", "opens a quote that is never closed; what follows is read as one value"))
         return pl.Series("line", out, dtype=pl.String), pl.Series(numbers, dtype=pl.UInt32)
 
     def _ends(self, lines: pl.Series, numbers: pl.Series, out: Batch) -> None:
