@@ -20,7 +20,6 @@ from mloan_report.model.finding import Finding, Rule, Severity
 from mloan_report.model.masking import mask
 from mloan_report.portfolio.sql import Expression, Function, RefusedExpression, compile_sql, condition, evaluate, evaluate_one
 
-
 OF_FILE = "file"
 """The ``record`` of a rule about the file as such."""
 
@@ -220,6 +219,8 @@ class _Together:
 
     frame: pl.DataFrame
     violated: Mapping[int, pl.Series]
+    quiet: frozenset[int]
+    """Rules that no record breaks and that could judge all of them."""
 
 
 def _verdicts(subject: RecordSet, rules: Sequence[RecordRule], constants: Mapping[str, Any], functions: Mapping[str, Function]) -> _Together:
@@ -241,7 +242,11 @@ def _verdicts(subject: RecordSet, rules: Sequence[RecordRule], constants: Mappin
             applies = _is_condition(rule, subject, out[f"__when{i}"]).fill_null(False)
             said = pl.select(pl.when(applies).then(said).otherwise(False)).to_series()
         violated[id(rule)] = said
-    return _Together(frame, violated)
+    names = {str(i): key for i, key in enumerate(violated)}
+    both = pl.DataFrame([violated[key].alias(n) for n, key in names.items()])
+    hits = both.sum().row(0, named=True) if names else {}
+    nulls = both.null_count().row(0, named=True) if names else {}
+    return _Together(frame, violated, frozenset(key for n, key in names.items() if not hits[n] and not nulls[n]))
 
 
 def _is_condition(rule: RecordRule, subject: RecordSet, value: pl.Series) -> pl.Series:
@@ -259,6 +264,8 @@ def _run_one(
     out: RuleRun,
     together: _Together,
 ) -> None:
+    if id(rule) in together.quiet:
+        return
     frame, judged = together.frame, subject
     if rule.group:
         judged = subject.groups[rule.group]
