@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mloan_report.filing.composed import inside, joined_batches
 from mloan_report.layout.definition import LayoutField, RecordLayout, read_fields
 from mloan_report.layout.fingerprint import unit_fingerprints
 from mloan_report.layout.forms import Form, form_of
 from mloan_report.layout.forms.batch import records_of
 from mloan_report.layout.records import PARENT, TOP, RecordSet
+from mloan_report.layout.trees import inside, joined_batches
 
 
 def fields(record: str, text: str) -> tuple[LayoutField, ...]:

@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from mloan_report.filing.around import head_constants
-from mloan_report.filing.composed import joined_kind, totals_of
+from mloan_report.filing.composed import totals_of
 from mloan_report.filing.making import check_records
 from mloan_report.layout import RecordLayout, RecordRule, RecordSet, RuleRun, run_file_rules, run_rules
 from mloan_report.layout.forms import Batch, Form
 from mloan_report.layout.forms.batch import no_records
 from mloan_report.layout.records import PARENT, ROWNUM, TOP
 from mloan_report.layout.structure import StructureDefect
+from mloan_report.layout.trees import joined_kind
 from mloan_report.model.finding import Finding
 from mloan_report.packs import Pack
 
