@@ -26,6 +26,7 @@ from mloan_report.portfolio import UnusableInput
 State = Literal["draft", "sent", "accepted", "rejected"]
 ENTRY = {"record": pl.String, "key": pl.String, "print": pl.UInt64, "loan_id": pl.String, "facts": pl.String}
 """Columns of entries: kind of record, its key, its fingerprint, the loan it is about, facts as JSON."""
+_STANDING: dict[str, Any] = {**ENTRY, "as_of": pl.Date, "filing": pl.Int64}
 _NEXT: dict[State, tuple[State, ...]] = {"draft": ("sent",), "sent": ("accepted", "rejected"), "accepted": ("rejected",), "rejected": ("accepted",)}
 
 
@@ -98,7 +99,7 @@ class Ledger(ABC):
         """Enters a filing with its records (columns :data:`ENTRY`) and gives its number. The same digest again changes nothing."""
 
     @abstractmethod
-    def mark(self, filing_id: int, action: State, *, records: Sequence[tuple[str, str, str]] = (), reason: str | None = None, actor: str | None = None) -> None:
+    def mark(self, filing_id: int, action: State, *, records: Sequence[tuple[str, str, str]] | None = None, reason: str | None = None, actor: str | None = None) -> None:
         """Sends, accepts or rejects a filing, whole or only *records* (record, key, reason) of it. A step taken before changes nothing."""
 
     @abstractmethod
@@ -127,7 +128,7 @@ class Ledger(ABC):
         return compared(before, after)
 
     def _nothing(self) -> pl.DataFrame:
-        return pl.DataFrame(schema={**ENTRY, "as_of": pl.Date, "filing": pl.Int64})
+        return pl.DataFrame(schema=_STANDING)
 
     def pending(self, pack: str, recipient: str, entries: pl.DataFrame) -> Changes:
         """What *entries*, a filing not yet entered that holds every record, would bring against what is accepted now."""
@@ -214,12 +215,12 @@ class SqliteLedger(Ledger):
             self._event(number, "draft", actor)
         return number
 
-    def mark(self, filing_id: int, action: State, *, records: Sequence[tuple[str, str, str]] = (), reason: str | None = None, actor: str | None = None) -> None:
+    def mark(self, filing_id: int, action: State, *, records: Sequence[tuple[str, str, str]] | None = None, reason: str | None = None, actor: str | None = None) -> None:
         filing = self._filing(filing_id)
-        if records:
+        if records is not None:
             self._mark_records(filing, action, records, actor)
             return
-        if filing.state == action:
+        if filing.state == action or (action == "sent" and filing.state != "draft"):
             return
         if action not in _NEXT[filing.state]:
             raise LedgerError(f"filing {filing_id} is {filing.state}: it can become {' or '.join(_NEXT[filing.state])}, not {action}")
@@ -275,38 +276,38 @@ class SqliteLedger(Ledger):
 
     def accepted(self, pack: str, recipient: str, until: Point | None = None) -> pl.DataFrame:
         counting = [f for f in self.filings(pack, recipient) if f.state == "accepted" and (until is None or _by(f, until))]
-        whole = [i for i, f in enumerate(counting) if f.whole]
-        counting = counting[whole[-1] :] if whole else counting  # what the newest whole filing lacks is gone
-        refused_in = counting[0] if whole else None
-        schema: dict[str, Any] = {**ENTRY, "as_of": pl.Date, "filing": pl.Int64}
-        parts = [self._standing(f, schema) for f in counting]
-        if refused_in is not None and refused_in.refused:
-            parts.insert(0, self._taken_back(pack, recipient, refused_in, until, schema))
-        if not parts:
-            return pl.DataFrame(schema=schema)
-        rows = pl.concat(parts)
-        return rows.unique(["record", "key"], keep="last", maintain_order=True).sort("record", "key")
+        return self._standing(counting, None).sort("record", "key")
 
-    def _standing(self, filing: Filing, schema: Mapping[str, Any]) -> pl.DataFrame:
-        rows = self._base.execute("SELECT record, key, print, loan_id, facts FROM entry WHERE filing = ? AND refused = 0", (filing.id,)).fetchall()
-        return _frame([(r, k, p + _SHIFT, loan, facts, filing.as_of, filing.id) for r, k, p, loan, facts in rows], schema)
+    def _standing(self, counting: Sequence[Filing], keys: Sequence[tuple[str, str]] | None) -> pl.DataFrame:
+        """What stands after the filings *counting* (of the records *keys*): what the newest whole filing lacks is gone, but a record that it
+        had and was refused stands as it did before it.
+        """
+        parts = [pl.DataFrame(schema=_STANDING)]
+        start = max((i for i, f in enumerate(counting) if f.whole), default=None)
+        if start is not None and counting[start].refused:
+            refused = self._refused(counting[start], keys)
+            if refused:
+                parts.append(self._standing(counting[:start], refused))
+        parts += [self._taken(f, keys) for f in counting[start or 0 :]]
+        return pl.concat(parts).unique(["record", "key"], keep="last", maintain_order=True)
 
-    def _taken_back(self, pack: str, recipient: str, filing: Filing, until: Point | None, schema: Mapping[str, Any]) -> pl.DataFrame:
-        """Of the records that *filing* had and its recipient refused, what was accepted before."""
-        before = [f for f in self.filings(pack, recipient) if f.state == "accepted" and f.id != filing.id and (until is None or _by(f, until))]
+    def _refused(self, filing: Filing, keys: Sequence[tuple[str, str]] | None) -> list[tuple[str, str]]:
         rows = self._base.execute("SELECT record, key FROM entry WHERE filing = ? AND refused = 1", (filing.id,)).fetchall()
-        refused = pl.DataFrame(rows, schema={"record": pl.String, "key": pl.String}, orient="row")
-        earlier = [self._standing(f, schema) for f in before if _order(f) < _order(filing)]
-        return pl.concat([e.join(refused, on=["record", "key"], how="semi") for e in earlier]) if earlier else pl.DataFrame(schema=schema)
+        return [(r, k) for r, k in rows if keys is None or (r, k) in set(keys)]
+
+    def _taken(self, filing: Filing, keys: Sequence[tuple[str, str]] | None) -> pl.DataFrame:
+        """The records of *filing* that were taken (of those *keys*)."""
+        ask = "SELECT record, key, print, loan_id, facts FROM entry WHERE filing = ? AND refused = 0"
+        if keys is None:
+            rows = self._base.execute(ask, (filing.id,)).fetchall()
+        else:
+            rows = [r for k in keys for r in self._base.execute(f"{ask} AND record = ? AND key = ?", (filing.id, *k))]
+        return _frame([(r, k, p + _SHIFT, loan, facts, filing.as_of, filing.id) for r, k, p, loan, facts in rows], _STANDING)
 
 
 def _by(filing: Filing, until: Point) -> bool:
     known = until.known_at is None or (filing.known_at or filing.made_at.date()) <= until.known_at
     return filing.as_of <= until.as_of and known
-
-
-def _order(filing: Filing) -> tuple[date, bool, date, int]:
-    return (filing.as_of, filing.known_at is None, filing.known_at or date.min, filing.id or 0)
 
 
 def _frame(rows: Sequence[tuple[Any, ...]], schema: Mapping[str, Any]) -> pl.DataFrame:
