@@ -99,7 +99,9 @@ class Ledger(ABC):
         """Enters a filing with its records (columns :data:`ENTRY`) and gives its number. The same digest again changes nothing."""
 
     @abstractmethod
-    def mark(self, filing_id: int, action: State, *, records: Sequence[tuple[str, str, str]] | None = None, reason: str | None = None, actor: str | None = None) -> None:
+    def mark(
+        self, filing_id: int, action: State, *, records: Sequence[tuple[str, str, str]] | None = None, reason: str | None = None, actor: str | None = None
+    ) -> None:
         """Sends, accepts or rejects a filing, whole or only *records* (record, key, reason) of it. A step taken before changes nothing."""
 
     @abstractmethod
@@ -215,7 +217,9 @@ class SqliteLedger(Ledger):
             self._event(number, "draft", actor)
         return number
 
-    def mark(self, filing_id: int, action: State, *, records: Sequence[tuple[str, str, str]] | None = None, reason: str | None = None, actor: str | None = None) -> None:
+    def mark(
+        self, filing_id: int, action: State, *, records: Sequence[tuple[str, str, str]] | None = None, reason: str | None = None, actor: str | None = None
+    ) -> None:
         filing = self._filing(filing_id)
         if records is not None:
             self._mark_records(filing, action, records, actor)
