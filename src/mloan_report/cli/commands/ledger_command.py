@@ -72,10 +72,7 @@ def command(
                 "whole": f.whole,
                 "state": f.state,
                 "records_refused": f.refused,
-"events": [_event(e) for e in book.events(f.id or 0)],
-                    {"at": e.at.isoformat(), "actor": e.actor, "action": e.action, "record": e.record, "key": e.key, "reason": e.reason}
-                    for e in book.events(f.id or 0)
-                ],
+                "events": [_event(e) for e in book.events(f.id or 0)],
             }
             for f in found
         ]
