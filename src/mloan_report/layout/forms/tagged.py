@@ -145,9 +145,7 @@ class _Reading:
         own = text.rstrip("\r\n")
         size = width(layout)
         if len(own) != size:
-            out.defects.append(
-                StructureDefect("foot" if len(own) < size else "after_foot", line, None, layout.name, f"has {len(own)} of {size} characters")
-            )
+            out.defects.append(StructureDefect("foot" if len(own) < size else "after_foot", line, None, layout.name, f"has {len(own)} of {size} characters"))
         lines = pl.Series([line], dtype=pl.UInt32)
         finder = StructureFinder(layout, lines, out.defects)
         out.records[layout.name] = records_of(layout, fixed_text(layout, pl.Series([own.ljust(size)[:size]]), finder), lines, self.file)

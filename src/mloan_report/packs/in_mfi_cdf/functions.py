@@ -81,7 +81,7 @@ def previous_cut_off(day: date, cycle: str | None, days: str | None) -> date:
 
 def _ascii(text: pl.Expr, latin: pl.Expr) -> pl.Expr:
     """Accents taken off and dashes and quotes plain; with *latin* ``yes`` only what latin-1 lacks. Other scripts stay, and are a finding."""
-    plain = text.str.replace_all("[‘’]", "'").str.replace_all("[“”]", '"').str.replace_all("[–—]", "-")  # noqa: RUF001
+    plain = text.str.replace_all("[‘’]", "'").str.replace_all("[“”]", '"').str.replace_all("[–—]", "-")
     bare = plain.str.normalize("NFKD").str.replace_all("[\u0300-\u036f]", "")
     return pl.when((latin == "yes") & plain.str.contains("^[\u0020-\u007e\u00a0-\u00ff]*$")).then(plain).otherwise(bare)
 
@@ -280,7 +280,9 @@ def _burdens(views: Views, loans: pl.DataFrame) -> list[Finding]:
     income = pl.coalesce(pl.col("stated").max(), pl.col("own").drop_nulls().sum())
     households = rows.group_by("household").agg(pl.col("service").sum(), income=income).filter(pl.col("income") > 0)
     over = households.filter(pl.col("service") * 12 * 100 > pl.col("income").cast(pl.Int128) * percent)
-    named = ids.join(over, on="household").join(loans.group_by("borrower_id").agg(_links=pl.col("loan_id").unique().sort()), on="borrower_id").sort("borrower_id")
+    named = (
+        ids.join(over, on="household").join(loans.group_by("borrower_id").agg(_links=pl.col("loan_id").unique().sort()), on="borrower_id").sort("borrower_id")
+    )
     rule = next(r.rule for r in views.pack.rules if r.id == f"{PACK.upper()}-043")
     return [
         rule.finding(table="CNSCRD", field="total_monthly_family_income", key=r["borrower_id"], loans=tuple(r["_links"]), limit=percent)

@@ -7,7 +7,8 @@ from datetime import date
 from random import Random
 from typing import TYPE_CHECKING
 
-from mloan_report.identity.india import _PRODUCT, _TURN
+from stdnum import luhn, verhoeff  # type: ignore[import-untyped]
+
 from mloan_report.testing.sample.country import Country, Row
 
 if TYPE_CHECKING:
@@ -16,7 +17,14 @@ if TYPE_CHECKING:
 WOMEN = ("LAKSHMI", "SUNITA", "MEENA", "KAVITA", "RADHA", "SARITA", "ANJALI", "GEETA")
 MEN = ("RAVI", "SURESH", "MOHAN", "ANIL", "GANESH", "VIJAY", "RAMESH", "ARUN")
 FAMILIES = ("DEVI", "KUMAR", "REDDY", "NAIR", "PATIL", "YADAV", "SAHU", "MURUGAN", "GHOSH", "SHARMA", "DAS", "NAIK")
-PLACES = (("TN", "600", "CHENNAI"), ("KA", "560", "BENGALURU"), ("UP", "226", "LUCKNOW"), ("BR", "800", "PATNA"), ("MH", "411", "PUNE"), ("WB", "700", "KOLKATA"))
+PLACES = (
+    ("TN", "600", "CHENNAI"),
+    ("KA", "560", "BENGALURU"),
+    ("UP", "226", "LUCKNOW"),
+    ("BR", "800", "PATNA"),
+    ("MH", "411", "PUNE"),
+    ("WB", "700", "KOLKATA"),
+)
 WORK = ("DAIRY", "TAILORING", "VEGETABLES", "GROCERY SHOP", "WEAVING", "POULTRY")
 DAYS = ("MON", "TUE", "WED", "THU", "FRI", "SAT")
 
@@ -165,17 +173,11 @@ class India(Country):
             account.update(kind="account" if n % 2 else account["kind"], bank="STATE BANK OF INDIA")
 
 
-def _check_digits(number: int, modulus: int = 10**6) -> str:
-    return f"{number % modulus:0{len(str(modulus)) - 1}d}"
-
-
 def voter_id(number: int) -> str:
     """A fictitious voter id whose Luhn digit holds."""
-    body = _check_digits(number)
-    total = sum(d if i % 2 else d * 2 // 10 + d * 2 % 10 for i, d in enumerate(int(c) for c in reversed(body)))
-    high = number // 10**6
+    body, high = f"{number % 10**6:06d}", number // 10**6
     letters = "".join(chr(65 + high // 26**i % 26) for i in (2, 1, 0))
-    return f"{letters}{body}{-total % 10}"
+    return f"{letters}{body}{luhn.calc_check_digit(body)}"
 
 
 def pan(number: int, holder: str, initial: str) -> str:
@@ -188,14 +190,7 @@ def pan(number: int, holder: str, initial: str) -> str:
 def aadhaar(number: int) -> str:
     """A fictitious Aadhaar number whose Verhoeff digit holds."""
     body = f"2{number:010d}"
-    for check in range(10):
-        total, permuted = 0, list(range(10))
-        for digit in reversed(f"{body}{check}"):
-            total = _PRODUCT[total][permuted[int(digit)]]
-            permuted = [_TURN[n] for n in permuted]
-        if total == 0:
-            return f"{body}{check}"
-    raise AssertionError("one of ten digits holds")
+    return f"{body}{verhoeff.calc_check_digit(body)}"
 
 
 COUNTRY = India()
