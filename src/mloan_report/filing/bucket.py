@@ -18,7 +18,7 @@ import polars as pl
 from mloan_report.filing.composed import totals_of, unit_texts, unwritable
 from mloan_report.filing.making import Filing, Outside, make_filing
 from mloan_report.filing.remembering import entries_of
-from mloan_report.filing.request import FilingRequest
+from mloan_report.filing.request import FilingRequest, constants
 from mloan_report.filing.validation import validate_bucket
 from mloan_report.layout import RecordSet, unique_hashes
 from mloan_report.layout.fingerprint import fingerprints, unit_fingerprints
@@ -231,7 +231,7 @@ def aside(pack: Pack, records: RecordSet, sizes: pl.Series, filing: Filing, prin
         frame = frame.join(codes, on="_loan", how="left", maintain_order="left")
     else:
         frame = frame.with_columns(currency=none)
-    marks = unique_hashes(pack.rules, records, pack.functions)
+    marks = unique_hashes(pack.rules, records, pack.functions, constants(filing.request))
     return frame.drop("_loan").with_columns(size=sizes.cast(pl.UInt32), fingerprint=fingerprints(records) if prints is None else prints, **marks)
 
 

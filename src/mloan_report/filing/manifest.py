@@ -137,7 +137,7 @@ def manifest(
         "as_of": request.as_of.isoformat(),
         "known_at": request.known_at.isoformat() if request.known_at else None,
         "made_at": _stamp(request.made_at),
-        "settings": dict(sorted(request.settings.items())),
+        "settings": pack.shown_settings(request.settings),
         "regime": next((b.regime for b in buckets if b.regime), None),
         "inputs": [{"file": name, "sha256": sha} for name, sha in sorted(source.digests.items())],
         "adjustments": sorted({str(f.key) for b in buckets for f in b.earlier if f.code == "TAB-021"}),

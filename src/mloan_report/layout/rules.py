@@ -313,7 +313,9 @@ def _violated(rule: RecordRule, frame: pl.DataFrame, records: Mapping[str, Recor
     return violated
 
 
-def unique_hashes(rules: Sequence[RecordRule], records: RecordSet, functions: Mapping[str, Function]) -> dict[str, pl.Series]:
+def unique_hashes(
+    rules: Sequence[RecordRule], records: RecordSet, functions: Mapping[str, Function], constants: Mapping[str, Any] | None = None
+) -> dict[str, pl.Series]:
     """For each rule that a key stands once: a hash of the key of every record that the rule is about, null for the others.
 
     Equal hashes in two parts of a file are where the rule must look again.
@@ -325,7 +327,8 @@ def unique_hashes(rules: Sequence[RecordRule], records: RecordSet, functions: Ma
         given = pl.any_horizontal([pl.col(c).is_not_null() for c in rule.unique])
         keyed = records.typed.select(pl.when(given).then(pl.struct(list(rule.unique)).hash(4)).alias("h"))["h"]
         if rule.when:
-            keyed = pl.select(pl.when(condition(records.typed, rule.when, functions).fill_null(False)).then(keyed)).to_series()
+            known = _with_constants(records.typed, constants or {})
+            keyed = pl.select(pl.when(condition(known, rule.when, functions).fill_null(False)).then(keyed)).to_series()
         out[f"unique {rule.id}"] = keyed
     return out
 

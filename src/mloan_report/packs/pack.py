@@ -28,6 +28,8 @@ from mloan_report.portfolio.sql import Function
 PACK_API = 1
 # Lists of public standards, which a pack names (@external) and does not repeat.
 PUBLIC_LISTS: dict[str, Callable[[], Iterable[str]]] = {"iso4217": currencies, "country_alpha3": lambda: countries().values()}
+SECRET = "set"
+"""What is shown of a secret setting that has a value."""
 CERTAINTIES = ("official", "secondary", "public_code", "knowledge", "knowledge_low", "self_made")
 
 
@@ -55,6 +57,8 @@ class Setting:
     source: str
     choices: tuple[str, ...] = ()
     required: bool = False
+    secret: bool = False
+    """Whether its value is shown nowhere but in the file: manifest and messages say only that it is set."""
 
 
 @dataclass(frozen=True)
@@ -328,11 +332,15 @@ class Pack:
             raw = given.get(name, institution.get(name, setting.default))
             value = None if raw is None else str(raw).lower() if isinstance(raw, bool) else str(raw)
             if value is not None and setting.choices and value not in setting.choices:
-                raise ValueError(f"{self.id}: setting {name} is {value!r}, not one of {', '.join(setting.choices)}")
+                raise ValueError(f"{self.id}: setting {name} is {SECRET if setting.secret else repr(value)}, not one of {', '.join(setting.choices)}")
             if value is None and setting.required and need:
                 raise ValueError(f"{self.id} needs the setting {name} ({setting.meaning}): give it with --set or under [packs.{self.id}]")
             out[name] = value
         return out
+
+    def shown_settings(self, values: Mapping[str, str | None]) -> dict[str, str | None]:
+        """*values* as they may stand in a manifest: of a secret only that it is set."""
+        return {n: SECRET if v is not None and n in self.settings and self.settings[n].secret else v for n, v in sorted(values.items())}
 
     def _record(self, data: Mapping[str, Any], as_of: date | None) -> RecordLayout:
         text = self.folder.joinpath("records", data.get("fields", f"{data['name']}.csv")).read_text(encoding="utf-8")
@@ -406,6 +414,7 @@ def load_pack(folder: Traversable, package: str | None = None) -> Pack:
             s.get("source", ""),
             tuple(s.get("choices", ())),
             bool(s.get("required", False)),
+            bool(s.get("secret", False)),
         )
         for name, s in data.get("settings", {}).items()
     }
