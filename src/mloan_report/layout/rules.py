@@ -61,6 +61,13 @@ class RecordRule:
     """Of a key that must stand once, every record with it is reported, not only those after the first."""
     phase: int = 0
     """Where the recipient checks in phases, the one of this rule: it stops after a phase with errors."""
+    starts: str = ""
+    ends: str = "9999"
+    """The first and the last day (ISO) of the layouts that the rule is about."""
+
+    def in_force(self, as_of: date | None) -> bool:
+        """Whether the rule is about files of *as_of* (every rule is where the date is not known)."""
+        return as_of is None or self.starts <= as_of.isoformat() <= self.ends
 
     @property
     def is_of_file(self) -> bool:
@@ -121,6 +128,8 @@ def parse_rules(tables: Iterable[Mapping[str, Any]], file: str) -> list[RecordRu
             offline=data.get("offline", True),
             every=data.get("every", False),
             phase=data.get("phase", 0),
+            starts=str(data.get("from", "")),
+            ends=str(data.get("to", "9999")),
         )
         out.extend(_expanded(rule))
     return out

@@ -22,7 +22,7 @@ RECORDS = 20_000
 
 
 class AttributesForm(Form):
-    """``encoding`` is written into the declaration; ``encodings`` are those that may be read; ``elements`` are kinds whose element has another name."""
+    """``encoding`` is written into the declaration; ``encodings`` are those that may be read (absent: any): a file is read in the one it declares."""
 
     def __init__(self, layouts: Sequence[RecordLayout], spec: Mapping[str, Any]) -> None:
         super().__init__(layouts, spec)
@@ -72,12 +72,12 @@ class AttributesForm(Form):
 
     def read(self, stream: BinaryIO, file: str = "", line: int = 1, *, whole: bool = True) -> Iterator[Batch]:
         start = stream.read(4096)
-        if markup := forbidden_markup(start):
+        if markup := forbidden_markup(start.replace(b"\0", b"")):
             yield Batch(defects=[StructureDefect("forbidden", 1, None, markup, "is never read: a file with a DTD or entities is refused")])
             return
         if not whole:
             start = f'<?xml version="1.0" encoding="{self.encoding.upper()}"?><{self.root.root}>'.encode() + start
-        elif not start.lstrip(b"\xef\xbb\xbf \r\n\t").startswith(b"<"):
+        elif not start.replace(b"\0", b"").lstrip(b"\xff\xfe\xef\xbb\xbf \r\n\t").startswith(b"<"):
             yield Batch(defects=[StructureDefect("root", 1, None, self.root.root, "is not there: this is not XML")])
             return
         yield from _Reading(self, file, line - 1, whole).batches(_Ahead(start, stream, b"" if whole else f"</{self.root.root}>".encode()))
@@ -164,15 +164,23 @@ class _Reading:
         if layout is self.form.root and not self.whole:
             self.path.append((layout, -1, {}))
             return
+        if layout is self.form.root:
+            self._encoding(element, at)
         number = self._add(layout, element, at, outer[1] if outer else -1)
         self.path.append((layout, number, {}))
+
+    def _encoding(self, root: Any, at: int) -> None:
+        allowed = self.form.spec.get("encodings")
+        declared = str(root.getroottree().docinfo.encoding or "utf-8")
+        if allowed and declared.lower() not in [x.lower() for x in allowed]:
+            self._defect("encoding", at, declared, f"is not an encoding that may be used ({', '.join(allowed)})")
 
     def _placed(self, layout: RecordLayout, above: RecordLayout, seen: dict[str, int], at: int) -> None:
         order = [x.name for x in self.form.children_of(above.name)]
         if any(order.index(n) > order.index(layout.name) for n in seen):
-            self._defect("order", at, layout.root, f"stands out of order inside {above.root}")
+            self._defect("order", at, layout.root, f"stands out of order inside {above.root}", above.root)
         if layout.name in seen and not layout.many:
-            self._defect("twice", at, layout.root, f"stands a second time inside one {above.root}")
+            self._defect("twice", at, layout.root, f"stands a second time inside one {above.root}", above.root)
         seen[layout.name] = seen.get(layout.name, 0) + 1
 
     def _add(self, layout: RecordLayout, element: Any, at: int, parent: int) -> int:
@@ -210,10 +218,10 @@ class _Reading:
             return
         for child in self.form.children_of(layout.name):
             if seen.get(child.name, 0) < child.least:
-                self._defect("absent_record", (element.sourceline or 1) + self.shift, child.root, f"is missing inside {layout.root}")
+                self._defect("absent_record", (element.sourceline or 1) + self.shift, child.root, f"is missing inside {layout.root}", layout.root)
 
-    def _defect(self, kind: str, line: int, element: str, detail: str) -> None:
-        self.out.defects.append(StructureDefect(kind, line, None, element, detail))
+    def _defect(self, kind: str, line: int, element: str, detail: str, inside: str = "") -> None:
+        self.out.defects.append(StructureDefect(kind, line, None, element, detail, inside))
 
     def _batch(self) -> Batch:
         for name, lines in self.lines.items():
