@@ -5,6 +5,7 @@ Written with one element a line. Read as a stream by a parser that never resolve
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, BinaryIO
 
@@ -80,7 +81,19 @@ class AttributesForm(Form):
         elif not start.replace(b"\0", b"").lstrip(b"\xff\xfe\xef\xbb\xbf \r\n\t").startswith(b"<"):
             yield Batch(defects=[StructureDefect("root", 1, None, self.root.root, "is not there: this is not XML")])
             return
+        elif (declared := _declared(start)) not in [e.lower() for e in self.spec.get("encodings", [declared])]:
+            yield Batch(defects=[StructureDefect("encoding", 1, None, declared, f"is not an encoding that may be used ({', '.join(self.spec['encodings'])})")])
+            return
         yield from _Reading(self, file, line - 1, whole).batches(_Ahead(start, stream, b"" if whole else f"</{self.root.root}>".encode()))
+
+
+_ENCODING = re.compile(rb"""^[^<]*<\?xml[^>]*?encoding *= *["']([^"']*)""")
+
+
+def _declared(start: bytes) -> str:
+    """The encoding that the declaration names, in small letters; utf-8 where it names none."""
+    found = _ENCODING.match(start.replace(b"\0", b""))
+    return found[1].decode("ascii", "replace").lower() if found else "utf-8"
 
 
 class _Ahead:
@@ -164,16 +177,8 @@ class _Reading:
         if layout is self.form.root and not self.whole:
             self.path.append((layout, -1, {}))
             return
-        if layout is self.form.root:
-            self._encoding(element, at)
         number = self._add(layout, element, at, outer[1] if outer else -1)
         self.path.append((layout, number, {}))
-
-    def _encoding(self, root: Any, at: int) -> None:
-        allowed = self.form.spec.get("encodings")
-        declared = str(root.getroottree().docinfo.encoding or "utf-8")
-        if allowed and declared.lower() not in [x.lower() for x in allowed]:
-            self._defect("encoding", at, declared, f"is not an encoding that may be used ({', '.join(allowed)})")
 
     def _placed(self, layout: RecordLayout, above: RecordLayout, seen: dict[str, int], at: int) -> None:
         order = [x.name for x in self.form.children_of(above.name)]
