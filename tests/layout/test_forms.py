@@ -17,7 +17,8 @@ from mloan_report.layout.fingerprint import unit_fingerprints
 from mloan_report.layout.forms import Form, form_of
 from mloan_report.layout.forms.batch import records_of
 from mloan_report.layout.records import PARENT, TOP, RecordSet
-from mloan_report.layout.rules import parse_rules
+from mloan_report.layout.rules import LayoutCodes, check_layout, parse_rules
+from mloan_report.model.finding import Rule
 
 
 def fields(record: str, text: str) -> tuple[LayoutField, ...]:
@@ -266,3 +267,12 @@ def test_a_rule_is_about_the_layouts_between_its_days() -> None:
     assert [r.in_force(date(2024, 12, 31)) for r in (old, new)] == [True, False]
     assert [r.in_force(date(2025, 1, 1)) for r in (old, new)] == [False, True]
     assert [r.in_force(None) for r in (old, new)] == [True, True]
+
+
+def test_what_a_field_breaks_is_said_in_words_for_codes_that_stand_for_several_kinds() -> None:
+    rule = Rule("X", "error", "t", "{name} {detail}.", "w", "f")
+    own = layout("Op", "Id:code:2 Sum:whole:3", null_as="absent")
+    text = pl.DataFrame({"Id": ["abc"], "Sum": ["x"]}, schema={"Id": pl.String, "Sum": pl.String})
+    records = records_of(own, text, pl.Series([7], dtype=pl.UInt32), "f")
+    found = check_layout(records, {}, LayoutCodes({"type": "X"}, {"X": rule}), {})
+    assert [(f.message, f.row) for f in found] == [("Id is longer or shorter than its length 2.", 7), ("Sum is not a whole number.", 7)]
