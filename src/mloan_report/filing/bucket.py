@@ -125,7 +125,7 @@ class FileBucket:
             parts = {}
         elif pack.is_composed:
             own = {n: r if kept[n].all() else r.filtered(kept[n]) for n, r in filing.records.items()}
-            totals = totals_of(pack, own)
+            totals = totals_of(pack, own) | _made_totals(filing)
             parts = self._write_units(filing, own, form, number)
         else:
             parts = self._write(pack, filing, kept, number)
@@ -265,6 +265,13 @@ def _sums(figures: pl.Series, digits: int, control: Control) -> tuple[int, int]:
         return exact, exact * 10 ** (control.scale - digits)
     unit = pl.lit(10 ** (digits - control.scale), pl.Int64)
     return exact, int(pl.select(divided(control.rounding)(pl.lit(figures), unit).cast(pl.Int128).sum()).item())
+
+
+def _made_totals(filing: Filing) -> dict[str, int]:
+    """Totals that only the portfolio tells: rows of a view whose ``_links`` name a loan with its home here."""
+    guests = pl.lit(list(filing.request.portfolio.guest_loans), pl.List(pl.String))
+    views = {t.name: filing.views.view(t.made_from) for t in filing.request.pack.totals if t.made_from}
+    return {n: view.filter(pl.col("_links").list.set_difference(guests).list.len() > 0).height for n, view in views.items()}
 
 
 def _unjudged(filing: Filing, kept: Mapping[str, pl.Series]) -> tuple[dict[str, int], list[tuple[str, str, int]]]:

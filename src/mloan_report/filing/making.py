@@ -211,7 +211,7 @@ def check_records(
     none = {x.name: no_records(x) if pack.is_composed else _nothing(x) for x in pack.records(as_of if pack.is_composed else None) if x.name not in made}
     for records in made.values():
         findings.extend(check_layout(records, pack.codes, pack.layout_codes, pack.functions))
-    chosen = pack.rules if rules is None else rules
+    chosen = [r for r in (pack.rules if rules is None else rules) if not pack.is_composed or r.in_force(as_of)]
     run = run_rules([r for r in chosen if r.violated_if or r.unique or r.refers_to or not r.offline], {**none, **made}, known, pack.functions, missing)
     return [*findings, *run.findings], run
 

@@ -61,6 +61,13 @@ class RecordRule:
     """Of a key that must stand once, every record with it is reported, not only those after the first."""
     phase: int = 0
     """Where the recipient checks in phases, the one of this rule: it stops after a phase with errors."""
+    starts: str = ""
+    ends: str = "9999"
+    """The first and the last day (ISO) of the layouts that the rule is about."""
+
+    def in_force(self, as_of: date | None) -> bool:
+        """Whether the rule is about files of *as_of* (every rule is where the date is not known)."""
+        return as_of is None or self.starts <= as_of.isoformat() <= self.ends
 
     @property
     def is_of_file(self) -> bool:
@@ -121,6 +128,8 @@ def parse_rules(tables: Iterable[Mapping[str, Any]], file: str) -> list[RecordRu
             offline=data.get("offline", True),
             every=data.get("every", False),
             phase=data.get("phase", 0),
+            starts=str(data.get("from", "")),
+            ends=str(data.get("to", "9999")),
         )
         out.extend(_expanded(rule))
     return out
@@ -460,7 +469,7 @@ def _demands_of(layout: RecordLayout, f: LayoutField, codes: Mapping[str, CodeLi
     shown = pl.col(flag) if f.segment and layout.segments and "[]" not in f.segment else pl.lit(True)
 
     def demand(kind: str, where: pl.Expr, screen: pl.Expr | None = None, **args: Any) -> _Demand:
-        return _Demand(f, named.rule(kind), where, where if screen is None else screen, args)
+        return _Demand(f, named.rule(kind), where, where if screen is None else screen, {"detail": _what_is_wrong(kind, args), **args})
 
     given = state == VALUE
     if f.present_rule and has_due:
@@ -502,6 +511,21 @@ def _demands_of(layout: RecordLayout, f: LayoutField, codes: Mapping[str, CodeLi
         yield demand("date", given & late, minimum="1901", maximum="2099")
     elif f.is_number and (f.minimum or f.maximum):
         yield demand(_type_kind(f, named), given & _beyond(value, f), type=f"between {f.minimum or 'any'} and {f.maximum or 'any'}")
+
+
+def _what_is_wrong(kind: str, args: Mapping[str, Any]) -> str:
+    """A defect of a field in words, for codes under which several kinds are told."""
+    if kind in ("absent", "missing", "nil", "empty"):
+        return "is missing" if kind == "absent" else "is empty" if kind == "empty" else "has no value"
+    if kind in ("code", "code_warning"):
+        return f"is not a code of {args['lists']}"
+    if kind == "length":
+        return f"is longer or shorter than its length {args['length']}"
+    if kind == "digits":
+        return f"has more than {args['length']} digits"
+    if kind == "date":
+        return f"is not a day from {args['minimum'] or '1901-01-01'} to {args['maximum'] or '2099-12-31'}"
+    return f"is not {args['type']}"
 
 
 def _type_kind(f: LayoutField, named: LayoutCodes) -> str:

@@ -96,6 +96,8 @@ class Total:
     record: str
     value: str
     where: str | None = None
+    made_from: str | None = None
+    """A view whose rows are counted when the file is made, for what its records do not tell (people summed up in several of them)."""
 
 
 @dataclass(frozen=True)
@@ -274,7 +276,7 @@ class Pack:
     @cached_property
     def totals(self) -> tuple[Total, ...]:
         """Figures that head and foot of a file state of its records."""
-        out = tuple(Total(t["name"], t["record"], t.get("value", "COUNT()"), t.get("where")) for t in self.data.get("total", []))
+        out = tuple(Total(t["name"], t["record"], t.get("value", "COUNT()"), t.get("where"), t.get("made_from")) for t in self.data.get("total", []))
         shared = {r["name"] for r in self.data["record"] if r["rows"] in ("person", "collateral")}
         for t in out:
             if t.record in shared and (t.value != "COUNT()" or t.where):
