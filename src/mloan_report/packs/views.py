@@ -59,6 +59,8 @@ class Views:
     classified: Classified | None
     settings: Mapping[str, str | None]
     as_of: date
+    known_at: date | None = None
+    made_at: datetime | None = None
     loans: pl.DataFrame | None = None
     findings: list[Finding] | None = None
     done: dict[str, pl.DataFrame] = field(default_factory=dict)
