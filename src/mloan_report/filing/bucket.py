@@ -197,7 +197,7 @@ def home_records(records: RecordSet, number: int, book: Portfolio) -> pl.Series:
         return pl.Series([True]).new_from_index(0, typed.height)
     guests = list(book.guest_loans)
     if "loan_id" in typed.columns:
-        return ~typed["loan_id"].is_in(guests)
+        return (~typed["loan_id"].is_in(guests)).fill_null(number == 0)  # what belongs to no loan is filed once
     if "_links" in typed.columns:
         return typed.select((pl.col("_links").list.set_difference(pl.lit(guests, pl.List(pl.String))).list.len() > 0).alias("h"))["h"]
     return pl.Series([number == 0]).new_from_index(0, typed.height)

@@ -17,7 +17,7 @@ import polars as pl
 from mloan_report.filing.around import file_name, file_records, head_constants
 from mloan_report.filing.making import check_records
 from mloan_report.filing.request import FilingRequest, constants
-from mloan_report.layout import RecordSet, RuleRun
+from mloan_report.layout import RecordSet, RuleRun, run_file_rules
 from mloan_report.layout.forms import Batch, Form
 from mloan_report.layout.records import PARENT, ROWNUM, TOP
 from mloan_report.model.finding import Finding, Rule
@@ -215,8 +215,9 @@ def head_and_foot(request: FilingRequest, institution: Institution, totals: Mapp
     records = file_records(request, institution, totals)
     known = {**constants(request), **{f"total_{n}": v for n, v in totals.items()}}
     name = file_name(request, records)
-    findings, run = check_records(pack, records, {**known, **head_constants(records), "file_name": name}, {}, as_of=request.as_of)
-    findings += unwritable(form, records)
+    known |= {**head_constants(records), "file_name": name}
+    findings, run = check_records(pack, records, known, {}, as_of=request.as_of)
+    findings += unwritable(form, records) + run_file_rules(pack.rules, known, pack.functions, name).findings
     return HeadAndFoot(name, form.head(records).encode(form.encoding, "replace"), form.foot(records).encode(form.encoding, "replace"), findings, run)
 
 

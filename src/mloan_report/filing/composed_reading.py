@@ -13,7 +13,7 @@ from typing import Any
 from mloan_report.filing.around import head_constants
 from mloan_report.filing.composed import joined_kind, totals_of
 from mloan_report.filing.making import check_records
-from mloan_report.layout import RecordLayout, RecordRule, RecordSet, RuleRun, run_rules
+from mloan_report.layout import RecordLayout, RecordRule, RecordSet, RuleRun, run_file_rules, run_rules
 from mloan_report.layout.forms import Batch, Form
 from mloan_report.layout.forms.batch import no_records
 from mloan_report.layout.records import PARENT, ROWNUM, TOP
@@ -68,8 +68,8 @@ class _Judging:
         self.layouts = {x.name: x for x in pack.records(self.out.as_of)}
         self.around = {n for n, x in self.layouts.items() if x.place != "body"}
         rules = [r for r in pack.rules if r.violated_if or r.unique or r.refers_to or not r.offline]
-        self.at_end = [r for r in rules if set(r.records) <= self.around]
-        rest = [r for r in rules if r not in self.at_end]
+        self.at_end = [r for r in rules if set(r.records) <= self.around and not r.is_of_file]
+        rest = [r for r in rules if r not in self.at_end and not r.is_of_file]
         self.across = [r for r in rest if _looks_across(r, self.layouts)]
         self.local = [r for r in rest if r not in self.across]
         self.needed = _columns_needed(self.across, self.layouts)
@@ -87,13 +87,29 @@ class _Judging:
             found, run = check_records(self.pack, out.around, self._named(self.at_end), {}, as_of=out.as_of, rules=self.at_end)
             out.findings += found
             _add(out.rule_run, run)
+        of_file = run_file_rules(self.pack.rules, self._named([r for r in self.pack.rules if r.is_of_file]), self.pack.functions, self.path.name)
+        out.findings += of_file.findings
+        _add(out.rule_run, of_file)
         self._run_across()
         if not any(out.counts.get(x.name) for x in self.layouts.values() if x.place == "body"):
             out.findings += defect_findings(self.pack, self.path, [StructureDefect("no_records", 1, None, "", "holds no record")])
         for rule in list(out.rule_run.not_run):
             if rule in out.rule_run.run:
                 del out.rule_run.not_run[rule]
+        if self.known.get("set_phases") == "official":
+            self._stop_after_phase()
         return out
+
+    def _stop_after_phase(self) -> None:
+        """As the recipient does it: after a phase with errors the later ones are not run."""
+        phases = {r.id: r.phase for r in self.pack.rules}
+        failed = min((phases.get(f.code, 0) for f in self.out.findings if f.severity == "error"), default=None)
+        if failed is None:
+            return
+        self.out.findings = [f for f in self.out.findings if phases.get(f.code, 0) <= failed]
+        later = {rule for rule, phase in phases.items() if phase > failed}
+        self.out.rule_run.not_run |= dict.fromkeys(sorted(later), "an earlier phase has errors")
+        self.out.rule_run.run -= later
 
     def _take(self, batch: Batch) -> None:
         out = self.out

@@ -12,10 +12,11 @@ from functools import cache
 import polars as pl
 
 from mloan_report.identity.china import CHINA
+from mloan_report.identity.international import INTERNATIONAL
 from mloan_report.identity.others import OTHERS
 from mloan_report.identity.scheme import Scheme
 
-SCHEMES: dict[str, Scheme] = {s.id: s for s in (*CHINA, *OTHERS)}
+SCHEMES: dict[str, Scheme] = {s.id: s for s in (*CHINA, *INTERNATIONAL, *OTHERS)}
 
 __all__ = ["SCHEMES", "Failure", "Scheme", "check_column", "check_number", "passes", "read_holder", "scheme_for"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mloan_report.layout.definition import CodeList, Group, LayoutField, Lookup, RecordLayout, RefusedLayout, read_codes, read_fields
 from mloan_report.layout.records import RecordSet, make_records
-from mloan_report.layout.rules import LayoutCodes, RecordRule, RuleRun, check_layout, parse_rules, run_rules, unique_hashes
+from mloan_report.layout.rules import LayoutCodes, RecordRule, RuleRun, check_layout, parse_rules, run_file_rules, run_rules, unique_hashes
 
 __all__ = [
     "CodeList",
@@ -22,6 +22,7 @@ __all__ = [
     "parse_rules",
     "read_codes",
     "read_fields",
+    "run_file_rules",
     "run_rules",
     "unique_hashes",
 ]

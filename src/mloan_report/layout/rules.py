@@ -20,6 +20,9 @@ from mloan_report.model.finding import Finding, Rule, Severity
 from mloan_report.model.masking import mask
 from mloan_report.portfolio.sql import Expression, Function, RefusedExpression, compile_sql, condition, evaluate, evaluate_one
 
+OF_FILE = "file"
+"""The ``record`` of a rule about the file as such."""
+
 
 @dataclass(frozen=True)
 class RefersTo:
@@ -54,6 +57,15 @@ class RecordRule:
     needs: tuple[str, ...] = ()
     for_each: tuple[str, ...] = ()
     offline: bool = True
+    every: bool = False
+    """Of a key that must stand once, every record with it is reported, not only those after the first."""
+    phase: int = 0
+    """Where the recipient checks in phases, the one of this rule: it stops after a phase with errors."""
+
+    @property
+    def is_of_file(self) -> bool:
+        """Whether it looks at the file as such (its name, settings, what its head says), not at a record."""
+        return self.records == (OF_FILE,)
 
     @property
     def rule(self) -> Rule:
@@ -107,6 +119,8 @@ def parse_rules(tables: Iterable[Mapping[str, Any]], file: str) -> list[RecordRu
             needs=tuple(data.get("needs", ())),
             for_each=tuple(data.get("for_each", ())),
             offline=data.get("offline", True),
+            every=data.get("every", False),
+            phase=data.get("phase", 0),
         )
         out.extend(_expanded(rule))
     return out
@@ -166,6 +180,30 @@ def run_rules(
     return out
 
 
+def run_file_rules(rules: Sequence[RecordRule], constants: Mapping[str, Any], functions: Mapping[str, Function], file: str) -> RuleRun:
+    """Runs those of *rules* that are about the file as such, on *constants* alone."""
+    out = RuleRun()
+    frame = pl.DataFrame([dict(constants)])
+    for rule in rules:
+        if not rule.is_of_file or not rule.violated_if:
+            continue
+        unknown = [n for n in rule.needs if constants.get(n) is None]
+        if unknown or not rule.offline:
+            out.not_run[rule.id] = f"{', '.join(unknown)} is not known" if unknown else "needs the recipient's own register"
+            continue
+        out.run.add(rule.id)
+        applies = condition(frame, rule.when, functions)[0] if rule.when else True
+        said = condition(frame, rule.violated_if, functions)[0] if applies else False
+        if said is None:
+            out.not_judged[rule.id] = 1
+        elif said:
+            shown = {name: "nothing" if constants.get(name) is None else str(constants.get(name)) for name in rule.fields}
+            first = next(iter(rule.fields), None)
+            value = shown.get(first) if first else None
+            out.findings.append(rule.rule.finding(file=file, row=1, field=first, value=value, key="file", record=OF_FILE, **shown))
+    return out
+
+
 def _with_constants(frame: pl.DataFrame, constants: Mapping[str, Any]) -> pl.DataFrame:
     return frame.with_columns([pl.lit(value).alias(name) for name, value in constants.items() if name not in frame.columns])
 
@@ -181,6 +219,8 @@ class _Together:
 
     frame: pl.DataFrame
     violated: Mapping[int, pl.Series]
+    quiet: frozenset[int]
+    """Rules that no record breaks and that could judge all of them."""
 
 
 def _verdicts(subject: RecordSet, rules: Sequence[RecordRule], constants: Mapping[str, Any], functions: Mapping[str, Function]) -> _Together:
@@ -202,7 +242,11 @@ def _verdicts(subject: RecordSet, rules: Sequence[RecordRule], constants: Mappin
             applies = _is_condition(rule, subject, out[f"__when{i}"]).fill_null(False)
             said = pl.select(pl.when(applies).then(said).otherwise(False)).to_series()
         violated[id(rule)] = said
-    return _Together(frame, violated)
+    names = {str(i): key for i, key in enumerate(violated)}
+    both = pl.DataFrame([violated[key].alias(n) for n, key in names.items()])
+    hits = both.sum().row(0, named=True) if names else {}
+    nulls = both.null_count().row(0, named=True) if names else {}
+    return _Together(frame, violated, frozenset(key for n, key in names.items() if not hits[n] and not nulls[n]))
 
 
 def _is_condition(rule: RecordRule, subject: RecordSet, value: pl.Series) -> pl.Series:
@@ -220,6 +264,8 @@ def _run_one(
     out: RuleRun,
     together: _Together,
 ) -> None:
+    if id(rule) in together.quiet:
+        return
     frame, judged = together.frame, subject
     if rule.group:
         judged = subject.groups[rule.group]
@@ -243,7 +289,9 @@ def _violated(rule: RecordRule, frame: pl.DataFrame, records: Mapping[str, Recor
     if rule.unique:
         key = pl.struct(list(rule.unique))
         given = pl.any_horizontal([pl.col(c).is_not_null() for c in rule.unique])
-        violated = frame.select((key.is_duplicated() & given & (key.cum_count().over(list(rule.unique)) > 1)).alias("v"))["v"]
+        again = key.is_duplicated() & given
+        again = again if rule.every else again & (key.cum_count().over(list(rule.unique)) > 1)
+        violated = frame.select(again.alias("v"))["v"]
     elif rule.refers_to:
         target = rule.refers_to
         if target.record not in records:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 import polars as pl
 
 from mloan_report.layout.definition import LayoutField, Rounding
+from mloan_report.portfolio.rounding import half_even
 from mloan_report.portfolio.sql import MACROS
 
 PERCENT_DIGITS = 7
@@ -123,14 +124,6 @@ def _rescaled(value: pl.Series, digits: pl.Series, scale: int, rounding: Roundin
     return frame.select(pl.when(shift <= 0).then(pl.col("v") * power).otherwise(divided(rounding)(pl.col("v"), power)).alias(value.name)).to_series()
 
 
-def _half_even(value: pl.Expr, unit: pl.Expr) -> pl.Expr:
-    """Whole units nearest to value / unit; from the middle to the even one."""
-    low = value.floordiv(unit)
-    rest = (value - low * unit) * 2
-    up = (rest > unit) | ((rest == unit) & (low % 2 != 0))
-    return low + up.cast(pl.Int64)
-
-
 def divided(rounding: Rounding) -> Callable[[pl.Expr, pl.Expr], pl.Expr]:
     """value / unit in whole units, rounded so: both are expressions of whole numbers."""
     return _DIVIDED[rounding]
@@ -138,6 +131,6 @@ def divided(rounding: Rounding) -> Callable[[pl.Expr, pl.Expr], pl.Expr]:
 
 _DIVIDED: dict[Rounding, Callable[[pl.Expr, pl.Expr], pl.Expr]] = {
     "half_up": MACROS["HALF_UP"],
-    "half_even": _half_even,
+    "half_even": half_even,
     "down": lambda value, unit: value.sign() * value.abs().floordiv(unit),
 }

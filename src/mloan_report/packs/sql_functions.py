@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import polars as pl
 
 from mloan_report.identity import SCHEMES, check_column, passes
@@ -27,7 +29,7 @@ def _without_marks(text: pl.Expr) -> pl.Expr:
 
 
 def _validity(scheme: str) -> Function:
-    return lambda number: number.map_batches(lambda s: passes(scheme, s), return_dtype=pl.Boolean)
+    return lambda number: number.map_batches(lambda s: _by_value(s, lambda v: passes(scheme, v)), return_dtype=pl.Boolean)
 
 
 def _check_digit(scheme: str) -> Function:
@@ -35,7 +37,15 @@ def _check_digit(scheme: str) -> Function:
         bad = check_column(scheme, numbers)["check_digit"][1]
         return pl.select(pl.when(numbers.is_not_null()).then(~bad)).to_series()
 
-    return lambda number: number.map_batches(holds, return_dtype=pl.Boolean)
+    return lambda number: number.map_batches(lambda s: _by_value(s, holds), return_dtype=pl.Boolean)
+
+
+def _by_value(numbers: pl.Series, holds: Callable[[pl.Series], pl.Series]) -> pl.Series:
+    """*holds* of each number, worked out once a value where few values repeat."""
+    values = numbers.unique().drop_nulls()
+    if values.len() * 4 > numbers.len():
+        return holds(numbers)
+    return numbers.replace_strict(values, holds(values), default=None, return_dtype=pl.Boolean)
 
 
 def _gbk_lengths(text: pl.Series) -> pl.Series:

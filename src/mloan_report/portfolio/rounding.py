@@ -20,3 +20,11 @@ def half_up(numerator: pl.Expr, divisor: pl.Expr) -> pl.Expr:
 def percent_of(amount: pl.Expr, percent: pl.Expr) -> pl.Expr:
     """percent (10^-7) of an amount, half up to the minor unit."""
     return half_up(amount.cast(pl.Int128) * percent.cast(pl.Int128), pl.lit(10**9, pl.Int64))
+
+
+def half_even(value: pl.Expr, unit: pl.Expr | int) -> pl.Expr:
+    """Whole units nearest to value / unit; from the middle to the even one."""
+    low = value.floordiv(unit)
+    rest = (value - low * unit) * 2
+    up = (rest > unit) | ((rest == unit) & (low % 2 != 0))
+    return low + up.cast(pl.Int64)

@@ -126,10 +126,10 @@ class _Reading:
         lines = pl.Series("line", [text.removesuffix("\n")]).str.split("\n").explode() if text else pl.Series("line", [], dtype=pl.String)
         numbers = pl.int_range(line, line + lines.len(), dtype=pl.UInt32, eager=True)
         if self.form.quoted and '"' in text and (odd := (lines.str.count_matches('"', literal=True) % 2 == 1)).any():
-            return self._joined(lines.to_list(), odd.to_list(), line)
+            return self._joined(lines.to_list(), odd.to_list(), line, out)
         return lines, numbers
 
-    def _joined(self, lines: list[str], odd: list[bool], line: int) -> tuple[pl.Series, pl.Series]:
+    def _joined(self, lines: list[str], odd: list[bool], line: int, batch: Batch) -> tuple[pl.Series, pl.Series]:
         """Lines that a quoted line end divides, put together again."""
         out: list[str] = []
         numbers: list[int] = []
@@ -143,6 +143,8 @@ class _Reading:
                 out[-1] += "\n" + text
                 if turns:
                     open_at = None
+        if open_at is not None:
+            batch.defects.append(StructureDefect("quote", line + open_at, None, "", "opens a quote that is never closed; what follows is read as one value"))
         return pl.Series("line", out, dtype=pl.String), pl.Series(numbers, dtype=pl.UInt32)
 
     def _ends(self, lines: pl.Series, numbers: pl.Series, out: Batch) -> None:
@@ -228,26 +230,44 @@ class _Reading:
         held = lines.str.contains('"', literal=True)
         if not held.any():
             return counts
-        exact = [len(next(csv.reader(io.StringIO(t), delimiter=self.form.separator, strict=False))) for t in lines.filter(held).to_list()]
+        some = lines.filter(held)
+        exact = some.str.replace_all('"(?:[^"]|"")*"', "").str.count_matches(self.form.separator, literal=True).cast(pl.Int64) + 1
+        bad = ~self._well_quoted(some)
+        if bad.any():
+            exact = exact.scatter(bad.arg_true(), [len(next(csv.reader(io.StringIO(t), delimiter=self.form.separator))) for t in some.filter(bad).to_list()])
         return counts.scatter(held.arg_true(), exact)
 
+    def _well_quoted(self, lines: pl.Series) -> pl.Series:
+        """Lines whose every value stands bare without a quote, or in quotes with inner ones doubled."""
+        value = f'(?:[^"{self.form.separator}]*|"(?:[^"]|"")*")'
+        return lines.str.contains(f"^{value}(?:{self.form.separator}{value})*$")
+
     def _table(self, lines: pl.Series, names: Sequence[str]) -> pl.DataFrame:
-        if not self.form.quoted or not lines.str.contains('"', literal=True).any():
-            source = lines.str.join("\n").item().encode("utf-8")
-            read = pl.read_csv(
-                source,
-                has_header=False,
-                separator=self.form.separator,
-                quote_char=None,
-                infer_schema=False,
-                empty_string_is_null=False,
-                new_columns=list(names),
-                truncate_ragged_lines=False,
-                raise_if_empty=False,
-            )
-            if read.height == lines.len():
-                return read
-        rows = list(csv.reader(lines.to_list(), delimiter=self.form.separator))
-        if len(rows) != lines.len():
-            rows = [next(csv.reader(io.StringIO(t), delimiter=self.form.separator)) for t in lines.to_list()]
-        return pl.DataFrame(rows, schema=dict.fromkeys(names, pl.String), orient="row")
+        if not self.form.quoted:
+            return self._parsed(lines, names, quoted=False)
+        held = lines.str.contains('"', literal=True)
+        if not held.any():
+            return self._parsed(lines, names, quoted=False)
+        well = self._well_quoted(lines)
+        if well.all():
+            return self._parsed(lines, names, quoted=True)
+        rows = [next(csv.reader(io.StringIO(t), delimiter=self.form.separator)) for t in lines.filter(~well).to_list()]
+        odd = pl.DataFrame(rows, schema=dict.fromkeys(names, pl.String), orient="row").with_columns(_at=(~well).arg_true())
+        good = self._parsed(lines.filter(well), names, quoted=True).with_columns(_at=well.arg_true())
+        return pl.concat([good, odd]).sort("_at").drop("_at")
+
+    def _parsed(self, lines: pl.Series, names: Sequence[str], *, quoted: bool) -> pl.DataFrame:
+        if lines.len() == 0:
+            return pl.DataFrame(schema=dict.fromkeys(names, pl.String))
+        read = pl.read_csv(
+            lines.str.join("\n").item().encode("utf-8"),
+            has_header=False,
+            separator=self.form.separator,
+            quote_char='"' if quoted else None,
+            infer_schema=False,
+            empty_string_is_null=False,
+            new_columns=list(names),
+        )
+        if read.height != lines.len():
+            raise RuntimeError(f"{lines.len()} lines were parsed into {read.height} rows")
+        return read
