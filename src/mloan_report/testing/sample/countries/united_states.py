@@ -102,7 +102,14 @@ class UnitedStates(Country):
         return ssn(number) if scheme == "us.ssn" else ein(number)
 
     def finish(self, book: SampleBook, as_of: date) -> None:
-        """Facts that only this file asks for: an agency, a job, a new number, a bankruptcy, a collector; a co-borrower and a bought debt."""
+        """ZIP codes of employers; and what only this file asks for: an agency, a job, a new number, a bankruptcy, a dispute, a bought debt, a spouse
+        who owes as well.
+        """
+        people = {p["party_id"]: p for p in book.tables.get("parties", [])}
+        homes = {b["borrower_id"]: b for b in book.tables.get("borrowers", [])}
+        for home in homes.values():
+            if "employer_postal_code" in home:
+                home["employer_postal_code"] = "44001"
         running = [x for x in book.tables.get("loans", []) if x["status"] == "active"]
         month = as_of.replace(day=1)
         for n, loan in enumerate(running):
@@ -116,13 +123,20 @@ class UnitedStates(Country):
             elif n % 25 == 3:
                 book.add("us_metro2_facts", loan_id=loan_id, field="NewConsumerAccountNumber", value=f"N{loan_id}", **{"from": month, "to": as_of})
             elif n % 25 == 4:
-                book.add("party_events", party_id=borrower, kind="bankruptcy_filed", occurred_on=month, booked_on=month)
-                book.add("us_metro2_facts", borrower_id=borrower, field="ConsumerInformationIndicator", value="A", **{"from": month})
+                filed = max(month, date.fromisoformat(loan["disbursed_on"]))
+                book.add("party_events", party_id=borrower, kind="bankruptcy_filed", occurred_on=filed, booked_on=filed)
+                book.add("us_metro2_facts", borrower_id=borrower, field="ConsumerInformationIndicator", value="A", **{"from": filed})
             elif n % 25 == 5:
                 book.add("party_events", party_id=borrower, kind="dispute_opened", occurred_on=month, booked_on=month, loan_id=loan_id)
             elif n % 25 == 6:
                 book.add("us_metro2_facts", loan_id=loan_id, field="OriginalCreditorName", value="First example bank")
                 book.add("us_metro2_facts", loan_id=loan_id, field="CreditorClassification", value="08")
+                book.add("us_metro2_facts", loan_id=loan_id, field="PurchasedIndicator", value="1")
+                book.add("us_metro2_facts", loan_id=loan_id, field="PurchasedName", value="First example bank")
+            spouse = homes[borrower].get("spouse_id")
+            if spouse and n % 2:
+                people[spouse] |= {c: homes[borrower][c] for c in ("address", "postal_code", "district_code", "region_code")}
+                book.add("loan_parties", loan_id=loan_id, party_id=spouse, role="co_borrower", liability="joint_and_several", from_on=loan["disbursed_on"])
 
 
 def ssn(number: int) -> str:
