@@ -11,8 +11,10 @@ from mloan_report.portfolio.sql import Function
 
 
 def common_functions() -> dict[str, Function]:
-    """VALID_<SCHEME>(number) and CHECKDIGIT_<SCHEME>(number) for every scheme of ours (null stays null), GBK_LENGTH(text), LISTED(code, 'A,B,C'), FOLD_ASCII(text)
-    (marks taken off letters; what is then still not printable ASCII is a blank), UNFOLDABLE(text) (whether there is such)."""
+    """VALID_<SCHEME>(number) and CHECKDIGIT_<SCHEME>(number) for every scheme of ours (null stays null), GBK_LENGTH(text), LISTED(code, 'A,B,C').
+
+    FOLD_ASCII(text): marks taken off letters, and a blank for what is then still not printable ASCII; UNFOLDABLE(text): whether there is such.
+    """
     out: dict[str, Function] = {f"VALID_{scheme.replace('.', '_').upper()}": _validity(scheme) for scheme in SCHEMES}
     out |= {f"CHECKDIGIT_{scheme.replace('.', '_').upper()}": _check_digit(scheme) for scheme in SCHEMES}
     out["GBK_LENGTH"] = lambda text: text.map_batches(_gbk_lengths, return_dtype=pl.Int64)

@@ -10,25 +10,14 @@ import polars as pl
 from mloan_report.packs.us_metro2.lists import lists
 from mloan_report.packs.views import Views
 
-_NONE = pl.Series([], dtype=pl.String)
-
 
 def facts(views: Views) -> pl.DataFrame:
-    """The facts, one row for each loan they are about: loan_id, party_id (null: the account), field, value, since, until."""
+    """The facts: loan_id, party_id (the person, the borrower where none is named; null for facts of the account), field, value, since, until."""
     raw = views.own_table("us_metro2_facts").rename({"borrower_id": "party_id", "from": "since", "to": "until"}).with_row_index("_n")
     loans = views.portfolio.table("loans").select("loan_id", "borrower_id").unique("loan_id", keep="first", maintain_order=True)
-    given = raw.filter(pl.col("loan_id").is_not_null())
-    by_person = raw.filter(pl.col("loan_id").is_null() & pl.col("party_id").is_not_null()).drop("loan_id")
-    links = pl.concat(
-        [loans.rename({"borrower_id": "party_id"}), views.portfolio.table("loan_parties").select("loan_id", "party_id").unique()],
-    ).unique(maintain_order=True)
-    spread = by_person.join(links, on="party_id", how="inner", maintain_order="left").select(raw.columns)
-    both = pl.concat([given, spread]).join(loans, on="loan_id", how="inner", maintain_order="left")
     own = pl.col("field").is_in(list(person_fields()))
-    return both.with_columns(
-        # what is said of an account through its borrower is said of the account; what is said of a person without a name is of the borrower
-        party_id=pl.when(own).then(pl.coalesce("party_id", "borrower_id")),
-    ).drop("borrower_id")
+    known = raw.join(loans, on="loan_id", how="inner", maintain_order="left")
+    return known.with_columns(party_id=pl.when(own).then(pl.coalesce("party_id", "borrower_id"))).drop("borrower_id")
 
 
 @cache
@@ -43,19 +32,19 @@ def account_fields() -> frozenset[str]:
     return frozenset(lists()["fact_field"]) - person_fields()
 
 
-def in_force(known: pl.DataFrame, on: pl.Expr) -> pl.Expr:
+def in_force(on: pl.Expr) -> pl.Expr:
     """Whether a fact holds on a day."""
     return (pl.col("since").is_null() | (pl.col("since") <= on)) & (pl.col("until").is_null() | (pl.col("until") >= on))
 
 
 def account_facts(known: pl.DataFrame, as_of: date) -> pl.DataFrame:
     """loan_id and one column ``fact_<field>`` for each field of an account, as of *as_of*: the newest that holds."""
-    return _pivoted(known.filter(pl.col("field").is_in(list(account_fields())) & in_force(known, pl.lit(as_of))), ["loan_id"], account_fields())
+    return _pivoted(known.filter(pl.col("field").is_in(list(account_fields())) & in_force(pl.lit(as_of))), ["loan_id"], account_fields())
 
 
 def person_facts(known: pl.DataFrame, as_of: date) -> pl.DataFrame:
     """loan_id, party_id and one column ``fact_<field>`` for each field of a person; ``fact_indicator_since`` is when the indicator came."""
-    holding = known.filter(pl.col("field").is_in(list(person_fields())) & in_force(known, pl.lit(as_of)))
+    holding = known.filter(pl.col("field").is_in(list(person_fields())) & in_force(pl.lit(as_of)))
     out = _pivoted(holding, ["loan_id", "party_id"], person_fields())
     since = _newest(holding.filter(pl.col("field") == "ConsumerInformationIndicator"), ["loan_id", "party_id"])
     return out.join(since.select("loan_id", "party_id", fact_indicator_since="since"), on=["loan_id", "party_id"], how="left", maintain_order="left")
@@ -64,7 +53,7 @@ def person_facts(known: pl.DataFrame, as_of: date) -> pl.DataFrame:
 def facts_on(known: pl.DataFrame, field: str, days: pl.DataFrame) -> pl.DataFrame:
     """loan_id, on, ``fact_<field>`` and ``fact_since`` for each loan and day of *days* for which the fact holds."""
     dated = days.select("loan_id", "on").join(known.filter(pl.col("field") == field), on="loan_id", how="inner")
-    dated = dated.filter(in_force(known, pl.col("on")))
+    dated = dated.filter(in_force(pl.col("on")))
     return _newest(dated, ["loan_id", "on"]).select("loan_id", "on", pl.col("value").alias(f"fact_{field}"), fact_since="since")
 
 

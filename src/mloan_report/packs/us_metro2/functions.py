@@ -7,9 +7,10 @@ from typing import Any
 
 import polars as pl
 
+from mloan_report import __version__
 from mloan_report.packs.sql_functions import common_functions
 from mloan_report.packs.us_metro2.facts import account_facts, facts, person_facts
-from mloan_report.packs.us_metro2.lists import by_days, lists
+from mloan_report.packs.us_metro2.lists import lists
 from mloan_report.packs.us_metro2.people import base_ecoa, joint, with_base_person
 from mloan_report.packs.us_metro2.status import with_status
 from mloan_report.packs.us_metro2.terms import with_terms
@@ -78,6 +79,7 @@ FUNCTIONS: dict[str, Callable[..., pl.Expr]] = {
     "ACCOUNT_NUMBER": _account_number,
     "PHONE": _phone,
     "ZIP": _zip,
+    "SOFTWARE_VERSION": lambda: pl.lit(__version__[:5]),
     "HISTORY_OF": lambda status: status.replace_strict(
         {k: v for k, v in lists()["status_to_history"].items() if len(v) == 1 and len(k) == 2}, default=None, return_dtype=pl.String
     ),
@@ -104,7 +106,8 @@ def view_account(views: Views) -> pl.DataFrame:
         made_at=pl.lit(views.made_at, pl.Datetime("us")),
         given_first_delinquency_on=pl.col("fact_DateFirstDelinquency").str.to_date("%Y-%m-%d", strict=False),
     )
-    _note_accounts(views, rows)
+    _note_unknown_loans(views)
+    _note_accounts(views, rows, known)
     _note_people(views, rows, "base")
     return rows
 
@@ -129,12 +132,27 @@ def _note(views: Views, rows: pl.DataFrame, rule: str, field: str, where: pl.Exp
             views.findings.append(finding)
 
 
-def _note_accounts(views: Views, rows: pl.DataFrame) -> None:
+def _note_unknown_loans(views: Views) -> None:
+    loans = views.portfolio.table("loans").select("loan_id")
+    about = views.pack.layout_codes.rules["M2-P011"]
+    for loan in views.own_table("us_metro2_facts").join(loans, on="loan_id", how="anti")["loan_id"].drop_nulls().unique().sort().to_list():
+        finding = about.finding(table="us_metro2_facts", field="loan_id", value=loan)
+        if views.findings is not None and finding not in views.findings:
+            views.findings.append(finding)
+
+
+def _note_accounts(views: Views, rows: pl.DataFrame, known: pl.DataFrame) -> None:
     no_date = (pl.col("field") == "DateFirstDelinquency") & pl.col("value").str.to_date("%Y-%m-%d", strict=False).is_null()
-    unknown = views.own_table("us_metro2_facts").filter(~pl.col("field").is_in(list(lists()["fact_field"])) | no_date)
-    if unknown.height:
-        named = unknown.select("loan_id", said="field").join(rows.select("loan_id"), on="loan_id", how="semi")
-        _note(views, named, "M2-P003", "field", pl.lit(True), said=pl.col("said"))
+    unknown = ~pl.col("field").is_in(list(lists()["fact_field"])) | no_date
+    _note(views, known.join(rows.select("loan_id"), on="loan_id", how="semi"), "M2-P003", "field", unknown, said=pl.col("field"))
+    for column, field in {
+        "employer": "EmployerName",
+        "first_creditor": "OriginalCreditorName",
+        "bought_from": "PurchasedName",
+        "sold_to": "PurchasedName",
+    }.items():
+        source = pl.col("borrower_employer_name") if column == "employer" else pl.col(column)
+        _note(views, rows, "M2-P008", field, _upper(source).str.len_chars() > 30, name=pl.lit(field), width=pl.lit(30))
     frequency = pl.col("repayment_frequency")
     _note(views, rows, "M2-P004", "TermsFrequency", frequency.is_in(["daily", "irregular"]) & ~pl.col("is_line"), frequency=frequency)
     single = (frequency == "at_maturity") & pl.lit(views.settings.get("single_payment") == "zero")

@@ -139,7 +139,6 @@ def _state_before(view: pl.DataFrame, days: pl.DataFrame, known: pl.DataFrame) -
 
 
 def _with_status_now(view: pl.DataFrame) -> pl.DataFrame:
-    paid_after = {k: v for k, v in lists()["paid_after"].items()}
     fact, settled = pl.col("fact_AccountStatus"), pl.col("status") == "settled"
     paid = list(lists()["status_paid"])
     charged_off = (pl.col("status") == "written_off") | pl.col("before_charged_off").fill_null(False)
@@ -153,7 +152,7 @@ def _with_status_now(view: pl.DataFrame) -> pl.DataFrame:
         .when(settled & fact.is_in(paid))
         .then(fact)
         .when(settled)
-        .then(pl.col("before_status").replace_strict(paid_after, default="13", return_dtype=pl.String))
+        .then(pl.col("before_status").replace_strict(lists()["paid_after"], default="13", return_dtype=pl.String))
         .otherwise(_ladder(pl.col("status") == "written_off", pl.col("collection_on") <= pl.col("as_of"), fact, pl.col("days_late")))
     )
     view = view.with_columns(charged_off=charged_off, account_status=status)

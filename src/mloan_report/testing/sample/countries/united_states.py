@@ -125,7 +125,7 @@ class UnitedStates(Country):
             elif n % 25 == 4:
                 filed = max(month, date.fromisoformat(loan["disbursed_on"]))
                 book.add("party_events", party_id=borrower, kind="bankruptcy_filed", occurred_on=filed, booked_on=filed)
-                book.add("us_metro2_facts", borrower_id=borrower, field="ConsumerInformationIndicator", value="A", **{"from": filed})
+                book.add("us_metro2_facts", loan_id=loan_id, field="ConsumerInformationIndicator", value="A", **{"from": filed})
             elif n % 25 == 5:
                 book.add("party_events", party_id=borrower, kind="dispute_opened", occurred_on=month, booked_on=month, loan_id=loan_id)
             elif n % 25 == 6:
