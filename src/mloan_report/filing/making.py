@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, datetime
 from functools import cache
 from typing import Any
 
@@ -65,10 +65,11 @@ def prepare(request: FilingRequest, everyone: Positions | None = None) -> tuple[
         extra = pairs_of(portfolio, everyone, request)
         positions = work_out_pairs(portfolio, extra.select("loan_id", "as_of"), request.known_at)
     regime = _regime(request)
-    views = Views(pack, portfolio, positions, None, request.settings, request.as_of, request.previous, findings=[])
+    beside = {"known_at": request.known_at, "made_at": _made_at(request), "previous": request.previous}
+    views = Views(pack, portfolio, positions, None, request.settings, request.as_of, **beside, findings=[])
     if regime is not None:
         views.classified = _classified(portfolio, positions, regime, request)
-    whole = Views(pack, portfolio, everyone, views.classified, request.settings, request.as_of, request.previous)
+    whole = Views(pack, portfolio, everyone, views.classified, request.settings, request.as_of, **beside)
     if extra is None:
         whole.loans = views.loan
     elif regime is not None:
@@ -85,6 +86,11 @@ def prepare(request: FilingRequest, everyone: Positions | None = None) -> tuple[
         ).drop("_due")
         views.loans = views.loan.join(extra, on=["loan_id", "as_of"], how="left", maintain_order="left")
     return views, scope
+
+
+def _made_at(request: FilingRequest) -> datetime:
+    """The moment of making in the institution's own time."""
+    return request.made_at.replace(tzinfo=None)
 
 
 def _regime(request: FilingRequest) -> str | None:
