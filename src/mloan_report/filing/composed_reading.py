@@ -196,7 +196,9 @@ def defect_findings(pack: Pack, path: Path, defects: Sequence[StructureDefect]) 
     """Defects of structure as findings under the pack's own codes."""
     out = []
     for d in defects:
-        kind = d.kind if d.kind in pack.layout_codes.codes else "structure" if "structure" in pack.layout_codes.codes else "unknown"
+        codes = pack.layout_codes.codes
+        of_record = f"{d.kind}.{d.element}"  # a regulator may tell a second head from a second foot
+        kind = of_record if of_record in codes else d.kind if d.kind in codes else "structure" if "structure" in codes else "unknown"
         out.append(
             pack.layout_codes.rule(kind).finding(
                 file=path.name,
