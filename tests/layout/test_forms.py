@@ -16,8 +16,8 @@ from mloan_report.layout.fingerprint import unit_fingerprints
 from mloan_report.layout.forms import Form, form_of
 from mloan_report.layout.forms.batch import records_of
 from mloan_report.layout.records import PARENT, TOP, RecordSet
-from mloan_report.layout.trees import inside, joined_batches
 from mloan_report.layout.rules import LayoutCodes, check_layout, parse_rules
+from mloan_report.layout.trees import inside, joined_batches
 from mloan_report.model.finding import Rule
 
 

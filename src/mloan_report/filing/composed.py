@@ -19,6 +19,7 @@ from mloan_report.filing.making import check_records
 from mloan_report.filing.request import FilingRequest, constants
 from mloan_report.layout import RecordSet, RuleRun, run_file_rules
 from mloan_report.layout.forms import Batch, Form
+from mloan_report.layout.forms.delimited import DelimitedForm
 from mloan_report.layout.records import ROWNUM
 from mloan_report.layout.trees import inside, joined_batches
 from mloan_report.model.finding import Finding, Rule
@@ -30,6 +31,16 @@ from mloan_report.portfolio.sql import compile_sql, evaluate_one
 
 UNITS = 20_000
 """Outermost records whose text is made at a time."""
+
+UNSEPARABLE = Rule(
+    "FIL-006",
+    "error",
+    "A value that holds the file's separator",
+    "{record}: {field} holds {letters}, which ends a value in a file without quotes.",
+    "The recipient would read the rest of the value as the next field, and every later field of the record as another.",
+    "Give the value without that character.",
+    "filing/composed",
+)
 
 UNWRITABLE = Rule(
     "FIL-005",
@@ -81,9 +92,9 @@ def _total(pack: Pack, t: Total, records: RecordSet | None) -> int:
 
 def unwritable(form: Form, records: Mapping[str, RecordSet]) -> list[Finding]:
     """Values with letters that the file's encoding has not, each a finding that shows only those letters."""
+    out = _unseparable(form, records)
     if form.encoding.lower().replace("-", "") == "utf8":
-        return []
-    out = []
+        return out
     for name, own in records.items():
         for f in own.layout.value_fields:
             text = own.text[f.column]
@@ -105,6 +116,21 @@ def unwritable(form: Form, records: Mapping[str, RecordSet]) -> list[Finding]:
                             encoding=form.encoding,
                         )
                     )
+    return out
+
+
+def _unseparable(form: Form, records: Mapping[str, RecordSet]) -> list[Finding]:
+    """Values with the separator of a form that has no quotes."""
+    if not isinstance(form, DelimitedForm) or form.quoted:
+        return []
+    out = []
+    for name, own in records.items():
+        for f in own.layout.value_fields:
+            held = own.text[f.column].str.contains(form.separator, literal=True).fill_null(False)
+            for i in held.arg_true().to_list() if held.any() else ():
+                row = own.typed.row(i, named=True)
+                named = {"loan_id": row.get("loan_id"), "loans": tuple(row.get("_links") or ())}
+                out.append(UNSEPARABLE.finding(table=name, field=f.name, record=name, record_no=i + 1, letters=repr(form.separator), **named))
     return out
 
 

@@ -198,7 +198,8 @@ def defect_findings(pack: Pack, path: Path, defects: Sequence[StructureDefect]) 
     out = []
     for d in defects:
         codes = pack.layout_codes.codes
-        kind = next((k for k in (f"{d.kind} {d.inside}", d.kind, "structure") if k in codes), "unknown")
+        # a regulator may tell a second head from a second foot, and an element by what it stands in
+        kind = next((k for k in (f"{d.kind} {d.inside}", f"{d.kind}.{d.element}", d.kind, "structure") if k in codes), "unknown")
         out.append(
             pack.layout_codes.rule(kind).finding(
                 file=path.name,

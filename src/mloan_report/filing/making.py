@@ -65,7 +65,7 @@ def prepare(request: FilingRequest, everyone: Positions | None = None) -> tuple[
         extra = pairs_of(portfolio, everyone, request)
         positions = work_out_pairs(portfolio, extra.select("loan_id", "as_of"), request.known_at)
     regime = _regime(request)
-    beside = {"known_at": request.known_at, "made_at": _made_at(request), "previous": request.previous}
+    beside: dict[str, Any] = {"known_at": request.known_at, "made_at": _made_at(request), "previous": request.previous}
     views = Views(pack, portfolio, positions, None, request.settings, request.as_of, **beside, findings=[])
     if regime is not None:
         views.classified = _classified(portfolio, positions, regime, request)
