@@ -88,6 +88,7 @@ def _ascii(text: pl.Expr, latin: pl.Expr) -> pl.Expr:
 
 def _years(later: pl.Expr, born: pl.Expr) -> pl.Expr:
     """Completed years; somebody born on 29 February is a year older on 1 March of other years."""
+    later = later.cast(pl.Date)  # unknown where a head cannot be read
     day = [d.dt.month().cast(pl.Int64) * 100 + d.dt.day() for d in (later, born)]
     return later.dt.year().cast(pl.Int64) - born.dt.year().cast(pl.Int64) - (day[0] < day[1]).cast(pl.Int64)
 
