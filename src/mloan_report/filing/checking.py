@@ -62,8 +62,9 @@ def _check_composed(pack: Pack, named: Sequence[tuple[Path, str | None]], known:
     settings = {n.removeprefix("set_"): v for n, v in known.items() if n.startswith("set_")}
     for path, record in named:
         if record is None:
-            defect = StructureDefect("root", 1, None, path.name, "is not a file of this format")
-            out.findings += defect_findings(pack, path, [defect])
+            empty = path.stat().st_size == 0 and "empty_file" in pack.layout_codes.codes
+            what = ("empty_file", "is empty") if empty else ("root", "is not a file of this format")
+            out.findings += defect_findings(pack, path, [StructureDefect(what[0], 1, None, path.name, what[1])])
             continue
         read = read_composed(pack, path, known, settings)
         out.findings += read.findings

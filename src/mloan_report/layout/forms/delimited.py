@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, BinaryIO
 
@@ -22,13 +23,16 @@ BOM = b"\xef\xbb\xbf"
 
 
 class DelimitedForm(Form):
-    """``separator``, ``quoted``, ``names`` (a first line of column names, with ``place`` free or not), else each line begins with its kind."""
+    """``separator``; ``quoted``; ``plain_text``: control characters and blanks around a value are defects (``control``, ``blanks``);
+    ``names``: the first line has the column names, else each line begins with its kind.
+    """
 
     def __init__(self, layouts: Sequence[RecordLayout], spec: Mapping[str, Any]) -> None:
         super().__init__(layouts, spec)
         self.separator: str = spec["separator"]
         self.quoted: bool = spec.get("quoted", False)
         self.names: bool = spec.get("names", False)
+        self.plain_text: bool = spec.get("plain_text", False)
         self.tags = {tag: x for x in layouts for tag in (x.name, *x.also)}
 
     def texts(self, top: RecordSet, records: Mapping[str, RecordSet]) -> pl.Series:
@@ -104,6 +108,8 @@ class _Reading:
         self.last = line + text.count("\n")
         self._ends(lines, numbers, out)
         lines = lines.str.strip_suffix("\r")
+        if self.form.plain_text:
+            self._letters(lines, numbers, out)
         blank = lines == ""
         if blank.any():
             out.defects += [StructureDefect("empty_line", int(n), None, "", "is an empty line") for n in numbers.filter(blank).to_list()]
@@ -155,6 +161,15 @@ class _Reading:
         if other.any():
             at = int(numbers.filter(other)[0])
             out.defects.append(StructureDefect("line_end", at, None, "", f"{int(other.sum())} lines do not end with {'CR LF' if wanted else 'LF'}"))
+
+    def _letters(self, lines: pl.Series, numbers: pl.Series, out: Batch) -> None:
+        """Characters that print nothing, and values with blanks around them."""
+        s = re.escape(self.form.separator)
+        found = (("control", r"[\x00-\x1f\x7f]", "holds a control character"), ("blanks", f"(^|{s}) | ({s}|$)", "holds a value with blanks around it"))
+        for kind, pattern, words in found:
+            hits = lines.str.contains(pattern)
+            if hits.any():
+                out.defects += [StructureDefect(kind, int(n), None, "", words) for n in numbers.filter(hits).to_list()]
 
     def _take_names(self, first: str, out: Batch) -> None:
         layout = self.form.tops[0]
@@ -230,26 +245,44 @@ class _Reading:
         held = lines.str.contains('"', literal=True)
         if not held.any():
             return counts
-        exact = [len(next(csv.reader(io.StringIO(t), delimiter=self.form.separator, strict=False))) for t in lines.filter(held).to_list()]
+        some = lines.filter(held)
+        exact = some.str.replace_all('"(?:[^"]|"")*"', "").str.count_matches(self.form.separator, literal=True).cast(pl.Int64) + 1
+        bad = ~self._well_quoted(some)
+        if bad.any():
+            exact = exact.scatter(bad.arg_true(), [len(next(csv.reader(io.StringIO(t), delimiter=self.form.separator))) for t in some.filter(bad).to_list()])
         return counts.scatter(held.arg_true(), exact)
 
+    def _well_quoted(self, lines: pl.Series) -> pl.Series:
+        """Lines whose every value stands bare without a quote, or in quotes with inner ones doubled."""
+        value = f'(?:[^"{self.form.separator}]*|"(?:[^"]|"")*")'
+        return lines.str.contains(f"^{value}(?:{self.form.separator}{value})*$")
+
     def _table(self, lines: pl.Series, names: Sequence[str]) -> pl.DataFrame:
-        if not self.form.quoted or not lines.str.contains('"', literal=True).any():
-            source = lines.str.join("\n").item().encode("utf-8")
-            read = pl.read_csv(
-                source,
-                has_header=False,
-                separator=self.form.separator,
-                quote_char=None,
-                infer_schema=False,
-                empty_string_is_null=False,
-                new_columns=list(names),
-                truncate_ragged_lines=False,
-                raise_if_empty=False,
-            )
-            if read.height == lines.len():
-                return read
-        rows = list(csv.reader(lines.to_list(), delimiter=self.form.separator))
-        if len(rows) != lines.len():
-            rows = [next(csv.reader(io.StringIO(t), delimiter=self.form.separator)) for t in lines.to_list()]
-        return pl.DataFrame(rows, schema=dict.fromkeys(names, pl.String), orient="row")
+        if not self.form.quoted:
+            return self._parsed(lines, names, quoted=False)
+        held = lines.str.contains('"', literal=True)
+        if not held.any():
+            return self._parsed(lines, names, quoted=False)
+        well = self._well_quoted(lines)
+        if well.all():
+            return self._parsed(lines, names, quoted=True)
+        rows = [next(csv.reader(io.StringIO(t), delimiter=self.form.separator)) for t in lines.filter(~well).to_list()]
+        odd = pl.DataFrame(rows, schema=dict.fromkeys(names, pl.String), orient="row").with_columns(_at=(~well).arg_true())
+        good = self._parsed(lines.filter(well), names, quoted=True).with_columns(_at=well.arg_true())
+        return pl.concat([good, odd]).sort("_at").drop("_at")
+
+    def _parsed(self, lines: pl.Series, names: Sequence[str], *, quoted: bool) -> pl.DataFrame:
+        if lines.len() == 0:
+            return pl.DataFrame(schema=dict.fromkeys(names, pl.String))
+        read = pl.read_csv(
+            lines.str.join("\n").item().encode("utf-8"),
+            has_header=False,
+            separator=self.form.separator,
+            quote_char='"' if quoted else None,
+            infer_schema=False,
+            empty_string_is_null=False,
+            new_columns=list(names),
+        )
+        if read.height != lines.len():
+            raise RuntimeError(f"{lines.len()} lines were parsed into {read.height} rows")
+        return read

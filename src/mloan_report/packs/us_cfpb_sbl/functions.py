@@ -19,6 +19,9 @@ from mloan_report.portfolio.rounding import half_even
 PACK = "us_cfpb_sbl"
 TABLE = f"{PACK}_applications"
 _NUMBER = r"^\s*[-+]?(?:[0-9][0-9_]*\.?[0-9_]*|\.[0-9][0-9_]*)(?:[eE][-+]?[0-9]+)?\s*$|^\s*[-+]?(?i:inf|infinity|nan)\s*$"
+_PLAIN = r"^-?[0-9]+(?:\.[0-9]+)?$"
+_SIMPLE = "^[0-9]+$"
+"""What a number, a whole number and a plain number all are."""
 _WHOLE = r"^\s*[-+]?[0-9][0-9_]*\s*$"
 
 
@@ -34,12 +37,25 @@ def _codes() -> dict[str, dict[str, str]]:
     return out
 
 
+def _unlike(cell: pl.Expr, pattern: str) -> pl.Expr:
+    """Filled cells that *pattern* does not match; only cells that are no plain number are held against it."""
+
+    def each(cells: pl.Series) -> pl.Series:
+        odd = ~cells.str.contains(_SIMPLE).fill_null(True)
+        if not odd.any():
+            return odd
+        some = cells.filter(odd)
+        return odd.scatter(odd.arg_true(), ~some.str.contains(pattern) & ~some.str.contains(r"^\s*$"))
+
+    return cell.map_batches(each, return_dtype=pl.Boolean)
+
+
 def _literal(expression: pl.Expr) -> str:
     return str(pl.select(expression).item())
 
 
 def _blank(cell: pl.Expr) -> pl.Expr:
-    return cell.is_null() | (cell.str.strip_chars() == "")
+    return cell.str.contains(r"^\s*$").fill_null(True)
 
 
 def _not_listed(cell: pl.Expr, name: pl.Expr) -> pl.Expr:
@@ -54,13 +70,41 @@ def _has(cell: pl.Expr, codes: pl.Expr) -> pl.Expr:
     return cell.str.contains(f"(?:^|;)(?:{wanted})(?:;|$)").fill_null(False)
 
 
+def _where_several(cell: pl.Expr, worked_out: Callable[[pl.Series], pl.Series], else_: int) -> pl.Expr:
+    """*worked_out* for cells with a semicolon, *else_* for the others: most columns have none, and are not split for it."""
+
+    def each(cells: pl.Series) -> pl.Series:
+        several = cells.str.contains(";", literal=True).fill_null(False)
+        plain = pl.Series([else_], dtype=pl.Int64).new_from_index(0, cells.len())
+        return plain.scatter(several.arg_true(), worked_out(cells.filter(several)).cast(pl.Int64)) if several.any() else plain
+
+    return cell.map_batches(each, return_dtype=pl.Int64)
+
+
+def _value_count(cell: pl.Expr) -> pl.Expr:
+    return _where_several(cell, lambda s: s.str.count_matches(";", literal=True) + 1, 1)
+
+
 def _distinct(cell: pl.Expr) -> pl.Expr:
-    return pl.when(cell.str.contains(";", literal=True)).then(cell.str.split(";").list.n_unique()).otherwise(1).cast(pl.Int64)
+    return _where_several(cell, lambda s: s.str.split(";").list.n_unique(), 1)
 
 
 def _distinct_but(cell: pl.Expr, but: pl.Expr) -> pl.Expr:
     """How many distinct values there are beside blanks and *but*."""
-    return cell.fill_null("").str.split(";").list.eval(pl.element().filter(~pl.element().is_in([_literal(but), ""]))).list.n_unique().cast(pl.Int64)
+    left_out = [_literal(but), ""]
+    several = _where_several(cell, lambda s: s.str.split(";").list.set_difference(pl.Series([left_out]).new_from_index(0, s.len())).list.len(), -1)
+    one = (~cell.fill_null("").is_in(left_out)).cast(pl.Int64)
+    return pl.when(several == -1).then(one).otherwise(several)
+
+
+def _longer(cell: pl.Expr, most: pl.Expr) -> pl.Expr:
+    limit = int(_literal(most))
+
+    def each(cells: pl.Series) -> pl.Series:
+        long = (cells.str.len_bytes() > limit).fill_null(False)  # as many bytes as letters at least
+        return (cells.str.len_chars() > limit).fill_null(False) if long.any() else long
+
+    return cell.map_batches(each, return_dtype=pl.Boolean)
 
 
 def _day(cell: pl.Expr) -> pl.Expr:
@@ -137,19 +181,19 @@ FUNCTIONS: dict[str, Callable[..., pl.Expr]] = {
     "BLANK": _blank,
     "NOT_LISTED": _not_listed,
     "HAS": _has,
-    "VALUE_COUNT": lambda cell: cell.str.count_matches(";", literal=True).cast(pl.Int64) + 1,
+    "VALUE_COUNT": _value_count,
     "DISTINCT_VALUES": _distinct,
     "DISTINCT_BUT": _distinct_but,
     "AS_DATE": _day,
     "NOT_DATE": lambda cell: _day(cell).is_null(),
     "OUTSIDE_WINDOW": _outside,
-    "NOT_NUMBER": lambda cell: ~_blank(cell) & ~cell.str.contains(_NUMBER),
-    "NOT_WHOLE": lambda cell: ~_blank(cell) & ~cell.str.contains(_WHOLE),
-    "NOT_PLAIN": lambda cell: ~_blank(cell) & ~cell.str.contains(r"^-?[0-9]+(?:\.[0-9]+)?$"),
+    "NOT_NUMBER": lambda cell: _unlike(cell, _NUMBER),
+    "NOT_WHOLE": lambda cell: _unlike(cell, _WHOLE),
+    "NOT_PLAIN": lambda cell: _unlike(cell, _PLAIN),
     "NOT_DIGITS": lambda cell: ~_blank(cell) & ~cell.str.contains("^[0-9]+$"),
     "NUMBER": _number,
     "CENTS": _cents,
-    "LONGER": lambda cell, most: (cell.str.len_chars() > most).fill_null(False),
+    "LONGER": _longer,
     "WITHOUT_GROUP": _without_group,
     "TRACT_KNOWN": _tract_known,
     "STATE_KNOWN": _state_known,
