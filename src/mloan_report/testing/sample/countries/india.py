@@ -7,7 +7,7 @@ from datetime import date
 from random import Random
 from typing import TYPE_CHECKING
 
-from stdnum import luhn, verhoeff  # type: ignore[import-untyped]
+from stdnum import luhn, verhoeff
 
 from mloan_report.testing.sample.country import Country, Row
 
