@@ -343,7 +343,7 @@ def _amounts(views: Views, view: pl.DataFrame) -> pl.DataFrame:
     """The carrying amount, spread over the maturity buckets of the instalments that are not paid."""
     now = _interest(views.positions)
     before = _interest(work_out(views.portfolio, views.as_of.replace(day=1) - timedelta(days=1), history_months=0))
-    before = before.select("loan_id", earned_before="earned")
+    before = before.select("loan_id", earned_before="earned", received_before="received")
     view = view.join(now, on="loan_id", how="left", maintain_order="left").join(before, on="loan_id", how="left", maintain_order="left")
     live = (pl.col("status") == "active") & ~pl.col("leaves")
     share = pl.col("own_share_pct").fill_null(HUNDRED)
@@ -354,7 +354,13 @@ def _amounts(views: Views, view: pl.DataFrame) -> pl.DataFrame:
         lost=lost,
         carrying_amount=pl.when(live).then(pl.col("own_on_book_principal") + interest).otherwise(0),
         written_off_amount=pl.when(lost).then(pl.col("own_claim_principal")).otherwise(0),
-        income_of_month=percent_of(pl.col("earned").fill_null(0) - pl.col("earned_before").fill_null(0), share),
+        # Of what is written off only interest that is really paid is income.
+        income_of_month=percent_of(
+            pl.when(lost)
+            .then(pl.col("received").fill_null(0) - pl.col("received_before").fill_null(0))
+            .otherwise(pl.col("earned").fill_null(0) - pl.col("earned_before").fill_null(0)),
+            share,
+        ),
         to_release=pl.when(live & pl.col("facility_id").is_null() & (pl.col("disbursed_principal") < pl.col("principal")))
         .then(percent_of(pl.col("principal") - pl.col("disbursed_principal"), share))
         .otherwise(0),
@@ -392,7 +398,7 @@ def _interest(positions: Positions) -> pl.DataFrame:
     own = positions.loans.select("loan_id", "interest_paid", "accrued_interest", "suspended_interest").join(due, on="loan_id", how="left")
     unpaid = pl.col("unpaid_interest").fill_null(0)
     earned = pl.col("interest_paid") + unpaid + pl.col("accrued_interest") - pl.col("suspended_interest")
-    return own.select("loan_id", unpaid_interest=unpaid, earned=earned)
+    return own.select("loan_id", unpaid_interest=unpaid, earned=earned, received="interest_paid")
 
 
 def _spread(views: Views, loans: pl.DataFrame) -> pl.DataFrame:
