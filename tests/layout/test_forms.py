@@ -279,7 +279,7 @@ def test_what_a_field_breaks_is_said_in_words_for_codes_that_stand_for_several_k
 
 
 def test_a_lookups_value_may_end_in_a_bracket_of_its_own() -> None:
-    made = {n: r for n, r in read(XML, file_of(XML, books(XML))).records.items()}
+    made = dict(read(XML, file_of(XML, books(XML))).records)
     ops = made["Op"].typed
     summed = with_lookup(ops, Lookup("sum", "Venc", (ROWNUM,), (PARENT,), "SUM(COALESCE(v110, 0) + COALESCE(v120, 0))"), made, {}, {})
     assert summed["sum"].to_list() == [None, 1, 4]
