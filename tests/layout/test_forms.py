@@ -11,13 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mloan_report.filing.composed import inside, joined_batches
 from mloan_report.layout.definition import LayoutField, Lookup, RecordLayout, read_fields
 from mloan_report.layout.fingerprint import unit_fingerprints
 from mloan_report.layout.forms import Form, form_of
 from mloan_report.layout.forms.batch import records_of
 from mloan_report.layout.records import PARENT, ROWNUM, TOP, RecordSet, with_lookup
 from mloan_report.layout.rules import LayoutCodes, check_layout, parse_rules
+from mloan_report.layout.trees import inside, joined_batches
 from mloan_report.model.finding import Rule
 
 

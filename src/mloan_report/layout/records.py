@@ -212,7 +212,7 @@ def with_lookup(
         aggregate = pl.len().cast(pl.Int64)
         theirs = theirs.with_columns(_v=pl.lit(1))
     else:
-        theirs = theirs.with_columns(evaluate_one(theirs, compile_sql(inner, theirs.columns)).alias("_v"))
+        theirs = theirs.with_columns(evaluate_one(theirs, compile_sql(inner, theirs.columns, functions)).alias("_v"))
         column = pl.col("_v")
         aggregate = {"SUM": column.sum(), "MIN": column.min(), "MAX": column.max(), "FIRST": column.first()}[verb]
     sums = theirs.group_by(lookup.their, maintain_order=True).agg(aggregate.alias(lookup.name))
