@@ -146,8 +146,12 @@ def test_a_built_file_spoilt_anywhere_is_found(
     lines = data.split(b"\n")
     at = min(len(lines) // 2, len(lines) - 2) if len(lines) > 3 else 0
     separator = {"delimited": p.envelope.get("separator", ""), "tagged": p.envelope.get("separator", ""), "fixed": "", "attributes": " "}[p.envelope["form"]]
+    if p.envelope["form"] == "attributes":
+        at = next(i for i, text in enumerate(lines) if i >= at and b'="' in text)
     line = lines[at]
-    if how == "dropped":
+    if how == "shifted" and p.envelope["form"] == "attributes":
+        lines[at] = line.replace(b'="', b'=" ', 1)  # a blank between attributes means nothing: one in a value does
+    elif how == "dropped":
         parts = line.split(separator.encode(), 3) if separator else [line[:60], line[70:]]
         lines[at] = separator.encode().join([*parts[:1], *parts[2:]]) if separator else b"".join(parts)
     elif how == "shifted":

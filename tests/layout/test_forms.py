@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mloan_report.layout.definition import LayoutField, RecordLayout, read_fields
+from mloan_report.layout.definition import LayoutField, Lookup, RecordLayout, read_fields
 from mloan_report.layout.fingerprint import unit_fingerprints
 from mloan_report.layout.forms import Form, form_of
 from mloan_report.layout.forms.batch import records_of
-from mloan_report.layout.records import PARENT, TOP, RecordSet
+from mloan_report.layout.records import PARENT, ROWNUM, TOP, RecordSet, with_lookup
 from mloan_report.layout.rules import LayoutCodes, check_layout, parse_rules, unique_hashes
 from mloan_report.layout.trees import inside, joined_batches
 from mloan_report.model.finding import Rule
@@ -295,3 +295,10 @@ def test_what_a_field_breaks_is_said_in_words_for_codes_that_stand_for_several_k
     records = records_of(own, text, pl.Series([7], dtype=pl.UInt32), "f")
     found = check_layout(records, {}, LayoutCodes({"type": "X"}, {"X": rule}), {})
     assert [(f.message, f.row) for f in found] == [("Id is longer or shorter than its length 2.", 7), ("Sum is not a whole number.", 7)]
+
+
+def test_a_lookups_value_may_end_in_a_bracket_of_its_own() -> None:
+    made = dict(read(XML, file_of(XML, books(XML))).records)
+    ops = made["Op"].typed
+    summed = with_lookup(ops, Lookup("sum", "Venc", (ROWNUM,), (PARENT,), "SUM(COALESCE(v110, 0) + COALESCE(v120, 0))"), made, {}, {})
+    assert summed["sum"].to_list() == [None, 1, 4]

@@ -64,8 +64,10 @@ def date_of(pack: Pack, path: Path, settings: Mapping[str, str | None]) -> date 
     record, _, column = pack.envelope.get("dated_by", "").partition(".")
     if not record:
         return None
+    form = pack.form(None, settings)
+    form.at_a_time = 1  # the head is enough
     with path.open("rb") as stream:
-        first = next(iter(pack.form(None, settings).read(stream, path.name)), Batch())
+        first = next(iter(form.read(stream, path.name)), Batch())
     head = first.records.get(record)
     return head.typed[column][0] if head is not None and head.height else None
 

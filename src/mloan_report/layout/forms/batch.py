@@ -29,6 +29,9 @@ class Batch:
 class Form(ABC):
     """One way in which records make a file. ``spec`` is the pack's envelope."""
 
+    at_a_time: int | None = None
+    """How many records make a batch, for forms that count them; None = the form's own number."""
+
     def __init__(self, layouts: Sequence[RecordLayout], spec: Mapping[str, Any]) -> None:
         self.layouts = {x.name: x for x in layouts}
         self.spec = spec

@@ -49,12 +49,10 @@ def _pct(text: str) -> int:
 # Functions for the pack's SQL
 
 
-def _minimum_rate(portfolio: pl.Expr, days: pl.Expr, problem: pl.Expr, modality: pl.Expr, month_end: pl.Expr, index: pl.Expr) -> pl.Expr:
+def _minimum_rate(portfolio: pl.Expr, days: pl.Expr, problem: pl.Expr, modality: pl.Expr, month_end: pl.Expr) -> pl.Expr:
     """The least percentage (10^-7) of BCB Resolution 352 for the simplified method, by portfolio, status, days and months in default."""
     late = days.fill_null(0)
-    fell = month_end.dt.offset_by("0d") - pl.duration(days=late - 91)
-    calendar = (month_end.dt.year().cast(pl.Int64) - fell.dt.year()) * 12 + month_end.dt.month().cast(pl.Int64) - fell.dt.month()
-    months = pl.when(index == "full_months").then(MACROS["MONTHS"](month_end, fell)).otherwise(calendar).clip(0, 21)
+    months = _months_in_default(late, month_end)
     band: pl.Expr = pl.lit("")
     rates: dict[str, int] = {}
     for row in rows_of("provision_rates"):
@@ -77,12 +75,17 @@ def _minimum_rate(portfolio: pl.Expr, days: pl.Expr, problem: pl.Expr, modality:
     return pl.when(payroll.fill_null(False)).then(special).otherwise(found)
 
 
-def _floor(portfolio: pl.Expr, days: pl.Expr, month_end: pl.Expr, index: pl.Expr) -> pl.Expr:
+def _months_in_default(days: pl.Expr, month_end: pl.Expr) -> pl.Expr:
+    """Months since the month of default, which is day 91; at a month's end calendar months and full months are the same number."""
+    fell = month_end - pl.duration(days=days - 91)
+    months = (month_end.dt.year().cast(pl.Int64) - fell.dt.year()) * 12 + month_end.dt.month().cast(pl.Int64) - fell.dt.month()
+    return months.clip(0, 21)
+
+
+def _floor(portfolio: pl.Expr, days: pl.Expr, month_end: pl.Expr) -> pl.Expr:
     """Annex I alone: the floor for filers of the complete method, 0 where the operation is not in default."""
     annex = {f"{r['portfolio']} {r['month']}": _pct(r["pct"]) for r in rows_of("provision_rates") if r["status"] == "in_default"}
-    fell = month_end - pl.duration(days=days.fill_null(0) - 91)
-    calendar = (month_end.dt.year().cast(pl.Int64) - fell.dt.year()) * 12 + month_end.dt.month().cast(pl.Int64) - fell.dt.month()
-    months = pl.when(index == "full_months").then(MACROS["MONTHS"](month_end, fell)).otherwise(calendar).clip(0, 21)
+    months = _months_in_default(days.fill_null(0), month_end)
     rate = pl.format("{} {}", portfolio, months).replace_strict(annex, default=None, return_dtype=pl.Int64)
     return pl.when(days.fill_null(0) > 90).then(rate).otherwise(0)
 
@@ -171,7 +174,7 @@ FUNCTIONS: dict[str, Callable[..., pl.Expr]] = {
     "UNKNOWN_FEATURES": _unknown_features,
     "REPEATED": _repeated,
     "LIMIT_OF": _limit_of,
-    "CENTS": lambda text: (text.str.replace(".", "", literal=True).cast(pl.Int64, strict=False)),
+    "CENTS": lambda text: text.str.replace(".", "", literal=True).cast(pl.Int64, strict=False),
     "C4_MODALITY": lambda mod: mod.is_in([r["code"] for r in rows_of("modalities_c4")]),
     **{f"OUT_OF_PERIOD_{n.upper()}": _out_of_period(n, joined=n == "annex8") for n in ("annex3", "annex5", "annex7", "annex8", "annex26", "annex32")},
     **{f"INF_REQUIRES_{a.upper()}": _payload(a, required=True) for a in ("Cd", "Ident", "Valor", "Perc", "Qtd")},
@@ -191,8 +194,15 @@ def enrich_loan(views: Views, view: pl.DataFrame) -> pl.DataFrame:
     by_kind = products.rename({c: f"_kind_{c}" for c in mine})
     view = view.join(by_code, left_on="product_code", right_on="product", how="left", maintain_order="left")
     view = view.join(by_kind, on="product", how="left", maintain_order="left")
-    view = view.with_columns([pl.coalesce(f"_code_{c}", f"_kind_{c}").alias(to) for c, to in mine.items()]).drop([f"_{k}_{c}" for k in ("code", "kind") for c in mine])
-    beside = (("operations", "operation", "loan_id"), ("clients", "client", "borrower_id"), ("branches", "office", "branch_id"), ("indexes", "index", "base_rate_code"))
+    view = view.with_columns([pl.coalesce(f"_code_{c}", f"_kind_{c}").alias(to) for c, to in mine.items()]).drop(
+        [f"_{k}_{c}" for k in ("code", "kind") for c in mine]
+    )
+    beside = (
+        ("operations", "operation", "loan_id"),
+        ("clients", "client", "borrower_id"),
+        ("branches", "office", "branch_id"),
+        ("indexes", "index", "base_rate_code"),
+    )
     for name, prefix, key in beside:
         table = own[name].rename({c: f"{prefix}_{c}" for c in own[name].columns if c != key}).unique(key, keep="first", maintain_order=True)
         view = view.join(table, on=key, how="left", maintain_order="left")
@@ -333,7 +343,11 @@ def _secured(views: Views, view: pl.DataFrame) -> pl.DataFrame:
     """The portfolio of minimum provisions: the best that a guarantee of the loan gives; without one, by modality."""
     links = _guarantees(views, view.select("loan_id", "as_of", "borrower_id", "own_claim_principal", "principal"))
     portfolios = {r["code"]: r["portfolio"] for r in rows_of("guarantee_portfolios")}
-    best = links.with_columns(p=pl.col("gar_tp").replace_strict(portfolios, default="C3", return_dtype=pl.String)).group_by("loan_id").agg(secured=pl.col("p").min())
+    best = (
+        links.with_columns(p=pl.col("gar_tp").replace_strict(portfolios, default="C3", return_dtype=pl.String))
+        .group_by("loan_id")
+        .agg(secured=pl.col("p").min())
+    )
     view = view.join(best, on="loan_id", how="left", maintain_order="left")
     bare = pl.when(FUNCTIONS["C4_MODALITY"](pl.col("modality"))).then(pl.lit("C4")).otherwise(pl.lit("C5"))
     return view.with_columns(portfolio=pl.coalesce("operation_cart_prov_min", "product_cart_prov_min", "secured", bare))
@@ -343,7 +357,7 @@ def _amounts(views: Views, view: pl.DataFrame) -> pl.DataFrame:
     """The carrying amount, spread over the maturity buckets of the instalments that are not paid."""
     now = _interest(views.positions)
     before = _interest(work_out(views.portfolio, views.as_of.replace(day=1) - timedelta(days=1), history_months=0))
-    before = before.select("loan_id", earned_before="earned")
+    before = before.select("loan_id", earned_before="earned", received_before="received")
     view = view.join(now, on="loan_id", how="left", maintain_order="left").join(before, on="loan_id", how="left", maintain_order="left")
     live = (pl.col("status") == "active") & ~pl.col("leaves")
     share = pl.col("own_share_pct").fill_null(HUNDRED)
@@ -354,7 +368,13 @@ def _amounts(views: Views, view: pl.DataFrame) -> pl.DataFrame:
         lost=lost,
         carrying_amount=pl.when(live).then(pl.col("own_on_book_principal") + interest).otherwise(0),
         written_off_amount=pl.when(lost).then(pl.col("own_claim_principal")).otherwise(0),
-        income_of_month=percent_of(pl.col("earned").fill_null(0) - pl.col("earned_before").fill_null(0), share),
+        # Of what is written off only interest that is really paid is income.
+        income_of_month=percent_of(
+            pl.when(lost)
+            .then(pl.col("received").fill_null(0) - pl.col("received_before").fill_null(0))
+            .otherwise(pl.col("earned").fill_null(0) - pl.col("earned_before").fill_null(0)),
+            share,
+        ),
         to_release=pl.when(live & pl.col("facility_id").is_null() & (pl.col("disbursed_principal") < pl.col("principal")))
         .then(percent_of(pl.col("principal") - pl.col("disbursed_principal"), share))
         .otherwise(0),
@@ -392,7 +412,7 @@ def _interest(positions: Positions) -> pl.DataFrame:
     own = positions.loans.select("loan_id", "interest_paid", "accrued_interest", "suspended_interest").join(due, on="loan_id", how="left")
     unpaid = pl.col("unpaid_interest").fill_null(0)
     earned = pl.col("interest_paid") + unpaid + pl.col("accrued_interest") - pl.col("suspended_interest")
-    return own.select("loan_id", unpaid_interest=unpaid, earned=earned)
+    return own.select("loan_id", unpaid_interest=unpaid, earned=earned, received="interest_paid")
 
 
 def _spread(views: Views, loans: pl.DataFrame) -> pl.DataFrame:
@@ -403,7 +423,9 @@ def _spread(views: Views, loans: pl.DataFrame) -> pl.DataFrame:
     """
     arrears = views.positions.arrears.select("loan_id", "number", "due_on", "days")
     arrears = arrears.group_by("loan_id", "number", "due_on").agg(counted=pl.col("days").max())
-    items = views.positions.items.filter("is_instalment").select("loan_id", "number", "due_on", "as_of", "principal", "principal_paid", "interest", "interest_paid", "fees", "fees_paid")
+    items = views.positions.items.filter("is_instalment").select(
+        "loan_id", "number", "due_on", "as_of", "principal", "principal_paid", "interest", "interest_paid", "fees", "fees_paid"
+    )
     items = items.join(arrears, on=["loan_id", "number", "due_on"], how="left", maintain_order="left").sort("loan_id", "due_on", "number", nulls_last=True)
     past = pl.col("due_on") <= pl.col("as_of")
     plain = (pl.col("as_of") - pl.col("due_on")).dt.total_days()
@@ -460,13 +482,13 @@ def _provided(views: Views, view: pl.DataFrame) -> pl.DataFrame:
         problem=problem.fill_null(False) & pl.col("live"),
         class_op=pl.when("lost").then(pl.lit("HH")).otherwise("category"),
     )
-    end, index = pl.col("as_of"), pl.lit(views.settings.get("month_index"))
-    rate = _class_rate(pl.col("class_op")) if old else _minimum_rate(pl.col("portfolio"), pl.col("days_late"), pl.col("problem"), pl.col("modality"), end, index)
+    end = pl.col("as_of")
+    rate = _class_rate(pl.col("class_op")) if old else _minimum_rate(pl.col("portfolio"), pl.col("days_late"), pl.col("problem"), pl.col("modality"), end)
     computed = percent_of(pl.col("carrying_amount"), rate)
     by_model = views.settings.get("provision") == "booked"
     if not old and views.settings.get("method") == "C":
-        floor = percent_of(pl.col("carrying_amount"), _floor(pl.col("portfolio"), pl.col("days_late"), end, index))
-        chosen = pl.when(pl.col("booked_provision").is_not_null()).then(pl.max_horizontal("booked_provision", floor))
+        floor = percent_of(pl.col("carrying_amount"), _floor(pl.col("portfolio"), pl.col("days_late"), end))
+        chosen: pl.Expr = pl.when(pl.col("booked_provision").is_not_null()).then(pl.max_horizontal("booked_provision", floor))
     else:
         chosen = pl.col("booked_provision") if by_model else computed
     return view.with_columns(provision_filed=pl.when("live").then(chosen).otherwise(0), features=_features(views))
@@ -478,7 +500,10 @@ def _features(views: Views) -> pl.Expr:
     live = pl.col("live")
     signs: list[tuple[str, pl.Expr]] = [
         ("01", live & pl.col("restructured") & pl.col("cured_on").is_null()),
-        ("09", (live | pl.col("lost")) & pl.col("court_stage").is_not_null() & (pl.col("court_stage") != "closed") & (pl.col("court_filed_on") <= pl.col("as_of"))),
+        (
+            "09",
+            (live | pl.col("lost")) & pl.col("court_stage").is_not_null() & (pl.col("court_stage") != "closed") & (pl.col("court_filed_on") <= pl.col("as_of")),
+        ),
         ("11", (pl.col("days_late") >= 1826) | pl.col("v330").is_not_null()),
         ("19", pl.col("problem")),
         ("20", (live | pl.col("lost")) & pl.col("borrower_id").is_in(related) & (pl.col("as_of") >= date(2019, 1, 1))),
@@ -498,7 +523,10 @@ def _clients(views: Views) -> pl.DataFrame:
     return views.loan.group_by("borrower_id", maintain_order=True).agg(
         individual=(pl.col("in_buckets").sum() >= limit) | pl.col("leaves").any(),
         first_contract_on=pl.col("contracted_on").min(),
-        worst=pl.col("class_op").filter(pl.col("class_op").is_not_null()).sort_by(_class_rank(pl.col("class_op").filter(pl.col("class_op").is_not_null()))).last(),
+        worst=pl.col("class_op")
+        .filter(pl.col("class_op").is_not_null())
+        .sort_by(_class_rank(pl.col("class_op").filter(pl.col("class_op").is_not_null())))
+        .last(),
         _links=pl.col("loan_id").unique().sort(),
     )
 
@@ -598,9 +626,7 @@ def view_inf(views: Views) -> pl.DataFrame:
     sold = loans.filter(pl.col("exit_tp").is_in(["0303", "0304"]))
     parts.append(sold.select("loan_id", "borrower_id", inf_tp="exit_tp", inf_cd=day, inf_ident="moved_with_number", inf_amount="moved_price"))
     renewed = loans.filter(pl.col("exit_tp") == "0316")
-    parts.append(
-        renewed.select("loan_id", "borrower_id", inf_tp="exit_tp", inf_cd="new_ipoc", inf_amount="last_paid_amount", inf_count=pl.lit(2, pl.Int64))
-    )
+    parts.append(renewed.select("loan_id", "borrower_id", inf_tp="exit_tp", inf_cd="new_ipoc", inf_amount="last_paid_amount", inf_count=pl.lit(2, pl.Int64)))
     bought = stays.filter((pl.col("moved") == "in") & pl.col("moved_away").fill_null(False))
     kind = pl.when("moved_in_sfn").then(pl.lit("1001")).otherwise(pl.lit("1002"))
     parts.append(bought.select("loan_id", "borrower_id", inf_tp=kind, inf_cd=day, inf_ident="moved_with_number", inf_amount="moved_price"))
@@ -619,7 +645,9 @@ def view_inf(views: Views) -> pl.DataFrame:
 
 
 def _side(views: Views, name: str, order: Sequence[str]) -> pl.DataFrame:
-    own = views.own_table(f"{PACK}_{name}").join(view_op(views).select("loan_id", "borrower_id", "as_of", "currency_code"), on="loan_id", how="inner", maintain_order="left")
+    own = views.own_table(f"{PACK}_{name}").join(
+        view_op(views).select("loan_id", "borrower_id", "as_of", "currency_code"), on="loan_id", how="inner", maintain_order="left"
+    )
     return own.sort("borrower_id", "loan_id", *order, nulls_last=True)
 
 
@@ -640,7 +668,9 @@ def view_loss(views: Views) -> pl.DataFrame:
 
 def view_link(views: Views) -> pl.DataFrame:
     """Linked operations, from the pack's own table: groups of which at least two are told."""
-    own = views.own_table(f"{PACK}_links").join(view_op(views).select("loan_id", "borrower_id", "ipoc", "as_of"), on="loan_id", how="inner", maintain_order="left")
+    own = views.own_table(f"{PACK}_links").join(
+        view_op(views).select("loan_id", "borrower_id", "ipoc", "as_of"), on="loan_id", how="inner", maintain_order="left"
+    )
     return own.filter(pl.len().over("group_no") > 1).sort("group_no", "borrower_id", "loan_id")
 
 
