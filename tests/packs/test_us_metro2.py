@@ -569,7 +569,9 @@ def against_last_month(line: int, **changes: Any) -> set[str]:
     typed = own.typed.filter(at)
     before = {f"prev_{c}": typed[c] for c in typed.columns if not c.startswith("_")}
     before["prev_PaymentHistoryProfile"] = typed["PaymentHistoryProfile"].str.slice(1) + "B"
-    frame = typed.with_columns(pl.lit(0, pl.UInt32).alias("_record"), **before).with_columns([pl.lit(v, frame_type(v)).alias(f"prev_{c}") for c, v in changes.items()])
+    frame = typed.with_columns(pl.lit(0, pl.UInt32).alias("_record"), **before).with_columns(
+        [pl.lit(v, frame_type(v)).alias(f"prev_{c}") for c, v in changes.items()]
+    )
     records = RecordSet(own.layout, frame, own.text.filter(at), own.state.filter(at))
     rules = [r for r in pack.rules if r.needs == ("previous_filing",) and "base" in r.records]
     known = {"previous_filing": "2026-02", **{f"set_{n}": v for n, v in settings.items()}}
