@@ -62,8 +62,9 @@ def _check_composed(pack: Pack, named: Sequence[tuple[Path, str | None]], known:
     settings = {n.removeprefix("set_"): v for n, v in known.items() if n.startswith("set_")}
     for path, record in named:
         if record is None:
-            defect = StructureDefect("root", 1, None, path.name, "is not a file of this format")
-            out.findings += defect_findings(pack, path, [defect])
+            empty = path.stat().st_size == 0 and "empty_file" in pack.layout_codes.codes
+            what = ("empty_file", "is empty") if empty else ("root", "is not a file of this format")
+            out.findings += defect_findings(pack, path, [StructureDefect(what[0], 1, None, path.name, what[1])])
             continue
         read = read_composed(pack, path, known, settings)
         out.findings += read.findings
@@ -123,7 +124,7 @@ def _known(pack: Pack, files: Sequence[Path], as_of: date | None, given: Mapping
         raise UnusableInput(str(error)) from None
     if data and data.get("pack", {}).get("id") == pack.id:
         as_of = as_of or date.fromisoformat(data["as_of"])
-        settings |= {n: v for n, v in data.get("settings", {}).items() if n in pack.settings and n not in given}
+        settings |= {n: v for n, v in data.get("settings", {}).items() if n in pack.settings and n not in given and not pack.settings[n].secret}
     return {"as_of": as_of, "today": today(), "previous_filing": None, **{f"set_{n}": v for n, v in settings.items()}}
 
 

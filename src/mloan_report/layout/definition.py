@@ -96,6 +96,8 @@ class LayoutField:
     """How a date, month or moment prints, as strftime; empty for ISO 8601."""
     rounding: Rounding = "half_up"
     """How an amount or percent with more decimals than the field is brought to them."""
+    ids: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    """The regulator's own rule ids for what the layout says of this field, by kind (missing, type, length, code, date)."""
 
     @property
     def is_container(self) -> bool:
@@ -183,6 +185,9 @@ def read_fields(text: str, record: str, as_of: date | None, formats: Mapping[str
     rows = [r for r in csv.DictReader(text.splitlines()) if r["record"] == record]
     if as_of is not None:
         rows = [r for r in rows if (not r.get("from") or r["from"] <= as_of.isoformat()) and (not r.get("to") or as_of.isoformat() <= r["to"])]
+    else:  # of fields that replace one another by date, the last
+        last = {(r.get("segment", ""), r["name"]): r for r in rows}
+        rows = [r for r in rows if not r.get("to") or last[r.get("segment", ""), r["name"]] is r]
     names = [r["name"] for r in rows if r["type"] not in ("segment", "group")]
     return tuple(_field(row, formats or {}, unique=names.count(row["name"]) == 1) for row in rows)
 
@@ -221,7 +226,14 @@ def _field(row: Mapping[str, str], formats: Mapping[str, str], *, unique: bool) 
         start=_whole(row.get("start")),
         format=row.get("format") or formats.get(row["type"], ""),
         rounding=row.get("rounding") or "half_up",  # type: ignore[arg-type]
+        ids=_ids(row.get("ids") or ""),
     )
+
+
+def _ids(text: str) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """``missing=20-002;length=10-034+60-001``: by kind the rules that say so, one or several."""
+    pairs = (p.partition("=") for p in text.split(";") if p)
+    return tuple((kind, tuple(ids.split("+"))) for kind, _, ids in pairs)
 
 
 def _whole(text: str | None) -> int | None:

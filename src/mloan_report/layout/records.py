@@ -207,12 +207,12 @@ def with_lookup(
         theirs = theirs.with_columns([pl.lit(v).alias(n) for n, v in constants.items() if n not in theirs.columns])
         theirs = theirs.filter(evaluate_one(theirs, compile_sql(lookup.where, theirs.columns, functions)).fill_null(False))
     verb, _, rest = lookup.value.partition("(")
-    inner = rest.rstrip(")").strip()
+    inner = rest.strip().removesuffix(")").strip()
     if verb == "COUNT":
         aggregate = pl.len().cast(pl.Int64)
         theirs = theirs.with_columns(_v=pl.lit(1))
     else:
-        theirs = theirs.with_columns(evaluate_one(theirs, compile_sql(inner, theirs.columns)).alias("_v"))
+        theirs = theirs.with_columns(evaluate_one(theirs, compile_sql(inner, theirs.columns, functions)).alias("_v"))
         column = pl.col("_v")
         aggregate = {"SUM": column.sum(), "MIN": column.min(), "MAX": column.max(), "FIRST": column.first()}[verb]
     sums = theirs.group_by(lookup.their, maintain_order=True).agg(aggregate.alias(lookup.name))

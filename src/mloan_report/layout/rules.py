@@ -61,6 +61,13 @@ class RecordRule:
     """Of a key that must stand once, every record with it is reported, not only those after the first."""
     phase: int = 0
     """Where the recipient checks in phases, the one of this rule: it stops after a phase with errors."""
+    starts: str = ""
+    ends: str = "9999"
+    """The first and the last day (ISO) of the layouts that the rule is about."""
+
+    def in_force(self, as_of: date | None) -> bool:
+        """Whether the rule is about files of *as_of* (every rule is where the date is not known)."""
+        return as_of is None or self.starts <= as_of.isoformat() <= self.ends
 
     @property
     def is_of_file(self) -> bool:
@@ -121,26 +128,33 @@ def parse_rules(tables: Iterable[Mapping[str, Any]], file: str) -> list[RecordRu
             offline=data.get("offline", True),
             every=data.get("every", False),
             phase=data.get("phase", 0),
+            starts=str(data.get("from", "")),
+            ends=str(data.get("to", "9999")),
         )
         out.extend(_expanded(rule))
     return out
 
 
 def _expanded(rule: RecordRule) -> list[RecordRule]:
-    """``for_each``: the same rule once for each field, {each} standing for its name."""
+    """``for_each``: the same rule once for each field, {each} standing for its name; or for the name of a repeated block, where fields hold {each} too."""
     if not rule.for_each:
         return [rule]
     return [
         replace(
             rule,
-            fields=(name, *rule.fields),
+            fields=_each(rule.fields, name) if any("{each}" in f for f in rule.fields) else (name, *rule.fields),
             message=rule.message.replace("{each}", name),
             violated_if=(rule.violated_if or "").replace("{each}", name),
             when=rule.when.replace("{each}", name) if rule.when else None,
+            lookups=tuple(replace(x, on=_each(x.on, name)) for x in rule.lookups),
             for_each=(),
         )
         for name in rule.for_each
     ]
+
+
+def _each(names: Sequence[str], name: str) -> tuple[str, ...]:
+    return tuple(n.replace("{each}", name) for n in names)
 
 
 def run_rules(
@@ -313,7 +327,9 @@ def _violated(rule: RecordRule, frame: pl.DataFrame, records: Mapping[str, Recor
     return violated
 
 
-def unique_hashes(rules: Sequence[RecordRule], records: RecordSet, functions: Mapping[str, Function]) -> dict[str, pl.Series]:
+def unique_hashes(
+    rules: Sequence[RecordRule], records: RecordSet, functions: Mapping[str, Function], constants: Mapping[str, Any] | None = None
+) -> dict[str, pl.Series]:
     """For each rule that a key stands once: a hash of the key of every record that the rule is about, null for the others.
 
     Equal hashes in two parts of a file are where the rule must look again.
@@ -325,7 +341,8 @@ def unique_hashes(rules: Sequence[RecordRule], records: RecordSet, functions: Ma
         given = pl.any_horizontal([pl.col(c).is_not_null() for c in rule.unique])
         keyed = records.typed.select(pl.when(given).then(pl.struct(list(rule.unique)).hash(4)).alias("h"))["h"]
         if rule.when:
-            keyed = pl.select(pl.when(condition(records.typed, rule.when, functions).fill_null(False)).then(keyed)).to_series()
+            known = _with_constants(records.typed, constants or {})
+            keyed = pl.select(pl.when(condition(known, rule.when, functions).fill_null(False)).then(keyed)).to_series()
         out[f"unique {rule.id}"] = keyed
     return out
 
@@ -388,6 +405,11 @@ class LayoutCodes:
     def rule(self, kind: str) -> Rule:
         """The rule for a kind of defect; kinds without a code of their own fall under ``type``."""
         return self.rules[self.codes.get(kind, self.codes["type"])]
+
+    def rules_for(self, f: LayoutField, kind: str) -> list[Rule]:
+        """The field's own rules for a kind (the finer kinds of ``type`` are one), else the pack's."""
+        own = dict(f.ids).get("type" if kind.startswith("type_") else kind.removesuffix("_warning"))
+        return [self.rules[i] for i in own] if own else [self.rule(kind)]
 
 
 def check_layout(records: RecordSet, codes: Mapping[str, CodeList], named: LayoutCodes, checks: Mapping[str, Function]) -> list[Finding]:
@@ -456,8 +478,9 @@ def _demands_of(layout: RecordLayout, f: LayoutField, codes: Mapping[str, CodeLi
     flag = f"has_{f.segment.split('/')[0]}"
     shown = pl.col(flag) if f.segment and layout.segments and "[]" not in f.segment else pl.lit(True)
 
-    def demand(kind: str, where: pl.Expr, screen: pl.Expr | None = None, **args: Any) -> _Demand:
-        return _Demand(f, named.rule(kind), where, where if screen is None else screen, args)
+    def demand(kind: str, where: pl.Expr, screen: pl.Expr | None = None, **args: Any) -> Iterator[_Demand]:
+        for rule in named.rules_for(f, kind):
+            yield _Demand(f, rule, where, where if screen is None else screen, {"detail": _what_is_wrong(kind, args), **args})
 
     given = state == VALUE
     if f.present_rule and has_due:
@@ -468,37 +491,53 @@ def _demands_of(layout: RecordLayout, f: LayoutField, codes: Mapping[str, CodeLi
     else:
         due = shown
         if not f.present and (layout.null_as != "absent" or f.required == "M"):
-            yield demand("absent", shown & (state == ABSENT))
+            yield from demand("absent", shown & (state == ABSENT))
     never_empty = layout.null_as == "nil" and f.type not in ("text", "code", "digits", "alnum")
     if f.required == "M":
         blank = given & (text.str.strip_chars(" \t\r\n　") == "")
         nothing = (state == NIL) if never_empty or layout.null_as == "absent" else (state == EMPTY) | (state == NIL)
-        yield demand("missing", due & (nothing | blank))
+        yield from demand("missing", due & (nothing | blank))
     elif not f.nillable:
-        yield demand("nil", shown & (state == NIL))
+        yield from demand("nil", shown & (state == NIL))
     if never_empty or layout.null_as == "absent":
-        yield demand("empty", shown & (state == EMPTY))
+        yield from demand("empty", shown & (state == EMPTY))
     breaks = _breaks_type(f, text)
     unreadable = given & value.is_null()
-    yield demand(_type_kind(f, named), unreadable if breaks is None else unreadable | (given & breaks), type=_type_words(f))
+    yield from demand(_type_kind(f, named), unreadable if breaks is None else unreadable | (given & breaks), type=_type_words(f))
     if f.length and not f.is_number:
-        yield demand("length", given & (text.str.len_chars() > f.length), given & (text.str.len_bytes() > f.length), length=f.length)
+        yield from demand("length", given & (text.str.len_chars() > f.length), given & (text.str.len_bytes() > f.length), length=f.length)
     if f.min_length:
         wanted = given | (state == EMPTY) if f.required == "M" else given
-        yield demand("length", wanted & (text.fill_null("").str.len_chars() < f.min_length), length=f.length)
+        yield from demand("length", wanted & (text.fill_null("").str.len_chars() < f.min_length), length=f.length)
     if f.type in ("amount", "percent", "decimal") and f.length and f.scale:
         long = given & (text.str.len_bytes() > f.length)
-        yield demand("digits", given & _too_many_digits(f, text), long, length=f.length, scale=f.scale)
+        yield from demand("digits", given & _too_many_digits(f, text), long, length=f.length, scale=f.scale)
     if (listed := _code_demand(f, text, codes)) is not None:
         kind, unknown = listed
-        yield demand(kind, given & unknown, lists=", ".join(f.codes))
+        yield from demand(kind, given & unknown, lists=", ".join(f.codes))
     if f.type in ("date", "month"):
-        yield demand("date", given & _outside(value, f), minimum=f.minimum, maximum=f.maximum)
+        yield from demand("date", given & _outside(value, f), minimum=f.minimum, maximum=f.maximum)
     elif f.type == "year":
         late = (text.str.len_chars() == 4) & ~text.is_between(pl.lit("1901"), pl.lit("2099"))
-        yield demand("date", given & late, minimum="1901", maximum="2099")
+        yield from demand("date", given & late, minimum="1901", maximum="2099")
     elif f.is_number and (f.minimum or f.maximum):
-        yield demand(_type_kind(f, named), given & _beyond(value, f), type=f"between {f.minimum or 'any'} and {f.maximum or 'any'}")
+        beyond = given & _beyond(value, f) & ~(pl.lit(False) if breaks is None else breaks)
+        yield from demand(_type_kind(f, named), beyond, type=f"between {f.minimum or 'any'} and {f.maximum or 'any'}")
+
+
+def _what_is_wrong(kind: str, args: Mapping[str, Any]) -> str:
+    """A defect of a field in words, for codes under which several kinds are told."""
+    if kind in ("absent", "missing", "nil", "empty"):
+        return "is missing" if kind == "absent" else "is empty" if kind == "empty" else "has no value"
+    if kind in ("code", "code_warning"):
+        return f"is not a code of {args['lists']}"
+    if kind == "length":
+        return f"is longer or shorter than its length {args['length']}"
+    if kind == "digits":
+        return f"has more than {args['length']} digits"
+    if kind == "date":
+        return f"is not a day from {args['minimum'] or '1901-01-01'} to {args['maximum'] or '2099-12-31'}"
+    return f"is not {args['type']}"
 
 
 def _type_kind(f: LayoutField, named: LayoutCodes) -> str:

@@ -59,6 +59,8 @@ class Views:
     classified: Classified | None
     settings: Mapping[str, str | None]
     as_of: date
+    previous: Mapping[str, pl.DataFrame] | None = None
+    """What the recipient last accepted, by kind of record; None where that is not known."""
     known_at: date | None = None
     made_at: datetime | None = None
     loans: pl.DataFrame | None = None
@@ -72,6 +74,8 @@ class Views:
         if name not in self.done:
             hook = self.pack.hook(f"view_{name}")
             frame = hook(self) if hook else getattr(self, f"_{name}")
+            more = self.pack.hook(f"enrich_{name}") if name != "loan" else None  # the loan view is enriched before it is narrowed
+            frame = more(self, frame) if more else frame
             self.done[name] = self.finished(frame)
         return self.done[name]
 
@@ -316,6 +320,7 @@ class Views:
         """Everyone the filing names, once, with the first borrower whose loan names them: roles as flags, those loans (``_links``)."""
         named = [self.loan.select("borrower_id", party_id="borrower_id", loan_id="loan_id", role=pl.lit("borrower"))]
         rows_used = {r.rows for r in self.pack.records(self.as_of)} | {g.rows for r in self.pack.records(self.as_of) for g in r.groups}
+        rows_used |= set(self.pack.data.get("names_people_of", []))  # views that the pack's own views are made from
         if rows_used & {"guarantor", "guarantee"}:
             named.append(self._guarantor.select("borrower_id", "party_id", "loan_id", role=pl.col("role")))
         if rows_used & {"collateral", "collateral_link", "guarantee"}:

@@ -14,10 +14,11 @@ from typing import Any
 
 import polars as pl
 
-from mloan_report.filing.composed import inside, joined_batches, totals_of
+from mloan_report.filing.composed import totals_of
 from mloan_report.filing.composed_reading import date_of
 from mloan_report.layout import RecordSet
 from mloan_report.layout.forms import Batch, Form
+from mloan_report.layout.trees import inside, joined_batches
 from mloan_report.packs import Pack, packs
 from mloan_report.portfolio.sql import RefusedExpression, compile_sql, evaluate_one
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, BinaryIO
 
@@ -22,13 +23,16 @@ BOM = b"\xef\xbb\xbf"
 
 
 class DelimitedForm(Form):
-    """``separator``, ``quoted``, ``names`` (a first line of column names, with ``place`` free or not), else each line begins with its kind."""
+    """``separator``; ``quoted``; ``plain_text``: control characters and blanks around a value are defects (``control``, ``blanks``);
+    ``names``: the first line has the column names, else each line begins with its kind.
+    """
 
     def __init__(self, layouts: Sequence[RecordLayout], spec: Mapping[str, Any]) -> None:
         super().__init__(layouts, spec)
         self.separator: str = spec["separator"]
         self.quoted: bool = spec.get("quoted", False)
         self.names: bool = spec.get("names", False)
+        self.plain_text: bool = spec.get("plain_text", False)
         self.tags = {tag: x for x in layouts for tag in (x.name, *x.also)}
 
     def texts(self, top: RecordSet, records: Mapping[str, RecordSet]) -> pl.Series:
@@ -104,6 +108,8 @@ class _Reading:
         self.last = line + text.count("\n")
         self._ends(lines, numbers, out)
         lines = lines.str.strip_suffix("\r")
+        if self.form.plain_text:
+            self._letters(lines, numbers, out)
         blank = lines == ""
         if blank.any():
             out.defects += [StructureDefect("empty_line", int(n), None, "", "is an empty line") for n in numbers.filter(blank).to_list()]
@@ -155,6 +161,15 @@ class _Reading:
         if other.any():
             at = int(numbers.filter(other)[0])
             out.defects.append(StructureDefect("line_end", at, None, "", f"{int(other.sum())} lines do not end with {'CR LF' if wanted else 'LF'}"))
+
+    def _letters(self, lines: pl.Series, numbers: pl.Series, out: Batch) -> None:
+        """Characters that print nothing, and values with blanks around them."""
+        s = re.escape(self.form.separator)
+        found = (("control", r"[\x00-\x1f\x7f]", "holds a control character"), ("blanks", f"(^|{s}) | ({s}|$)", "holds a value with blanks around it"))
+        for kind, pattern, words in found:
+            hits = lines.str.contains(pattern)
+            if hits.any():
+                out.defects += [StructureDefect(kind, int(n), None, "", words) for n in numbers.filter(hits).to_list()]
 
     def _take_names(self, first: str, out: Batch) -> None:
         layout = self.form.tops[0]
