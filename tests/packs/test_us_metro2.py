@@ -7,16 +7,15 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import polars as pl
 import pytest
 
 from mloan_report.filing import build, check_files
 from mloan_report.filing.building import BuildResult
 from mloan_report.filing.checking import CheckResult
-from mloan_report.layout import RecordSet, run_rules
+from mloan_report.filing.ledger import SqliteLedger
 from mloan_report.packs import packs
 from mloan_report.portfolio import read_portfolio
-from mloan_report.testing.pack_examples import _read, examples_of
+from mloan_report.testing.pack_examples import examples_of
 
 PACK = "us_metro2"
 AS_OF = date(2026, 7, 31)
@@ -556,41 +555,68 @@ def test_nothing_personal_stands_in_a_finding(tmp_path: Path) -> None:
             assert not [p for p in personal if p in said or p.lower() in said], said
 
 
-# Last month's filing: its columns stand beside those of the record as prev_*
+# Last month's filing
 
 
-def against_last_month(line: int, **changes: Any) -> set[str]:
-    """The rules across months, on an account of the examples whose last month was as now but for *changes*."""
-    pack = packs()[PACK]
-    _, batch, settings = _read(PACK, "states.txt")
-    own = batch.records["base"]
-    assert own.lines is not None
-    at = own.lines == line
-    typed = own.typed.filter(at)
-    before = {f"prev_{c}": typed[c] for c in typed.columns if not c.startswith("_")}
-    before["prev_PaymentHistoryProfile"] = typed["PaymentHistoryProfile"].str.slice(1) + "B"
-    frame = typed.with_columns(pl.lit(0, pl.UInt32).alias("_record"), **before).with_columns(
-        [pl.lit(v, frame_type(v)).alias(f"prev_{c}") for c, v in changes.items()]
-    )
-    records = RecordSet(own.layout, frame, own.text.filter(at), own.state.filter(at))
-    rules = [r for r in pack.rules if r.needs == ("previous_filing",) and "base" in r.records]
-    known = {"previous_filing": "2026-02", **{f"set_{n}": v for n, v in settings.items()}}
-    return {f.code for f in run_rules(rules, {"base": records}, known, pack.functions, {}).findings}
+def with_ledger(
+    folder: Path, settings: dict[str, str] | None = None, june: date = date(2026, 6, 30), **then: list[Row]
+) -> tuple[SqliteLedger, dict[str, list[Row]]]:
+    """A ledger in which the filing of a month end was accepted."""
+    ledger = SqliteLedger(":memory:")
+    folder.mkdir()
+    first = build(PACK, read_portfolio(book(folder, **then)), june, folder / "out", settings=settings, made_at=MADE, jobs=1, ledger=ledger)
+    assert first.ledger_id is not None
+    ledger.mark(first.ledger_id, "sent")
+    ledger.mark(first.ledger_id, "accepted")
+    return ledger, then
 
 
-def frame_type(value: Any) -> pl.DataType:
-    return pl.Date() if isinstance(value, date) else pl.Int64() if isinstance(value, int) else pl.String()
+def next_month(folder: Path, ledger: SqliteLedger, **now: list[Row]) -> Filed:
+    return Filed(build(PACK, read_portfolio(book(folder, **now)), AS_OF, folder / "out", made_at=MADE, jobs=1, ledger=ledger))
 
 
-def test_rules_across_months_find_what_may_not_change() -> None:
-    # line 17 is an account in collection, 21 one charged off, 7 one paid after a charge-off, 22 a deletion, 10 one 60 days late
-    assert against_last_month(21, PaymentHistoryProfile="5432100" + "B" * 17, AccountStatus="84") == set()
-    assert against_last_month(21, PaymentHistoryProfile="5432100" + "B" * 17, AccountStatus="84", DateFirstDelinquency=date(2025, 9, 1)) == {"M2-B059"}
-    assert against_last_month(21, PaymentHistoryProfile="5432100" + "B" * 17, AccountStatus="83") == {"M2-B041"}
-    assert against_last_month(21, PaymentHistoryProfile="5432100" + "B" * 17, AccountStatus="84", OriginalChargeOffAmount=1) == {"M2-B061"}
-    assert against_last_month(21, PaymentHistoryProfile="5432100" + "B" * 17, AccountStatus="84", DateOpened=date(2024, 1, 1)) == {"M2-B042"}
-    assert against_last_month(10, PaymentHistoryProfile="00000" + "B" * 19, AccountStatus="97") == {"M2-B041", "M2-B058"}
-    assert against_last_month(22, PaymentHistoryProfile="00000" + "B" * 19, AccountStatus=None) == {"M2-B040"}
+ACROSS = {f"M2-B{n:03d}" for n in (40, 41, 42, 58, 59, 61)}
+
+
+def test_a_month_that_goes_on_from_the_last_breaks_no_rule_across_months(tmp_path: Path) -> None:
+    ledger, then = with_ledger(tmp_path / "june", repayments=on_time(3))
+    out = next_month(tmp_path, ledger, **then)
+    assert out.codes == set()
+    assert out.result.manifest is not None
+    assert not ACROSS & set(out.result.manifest["rules"]["not_run"])
+    assert out.account().PaymentHistoryProfile == "210000" + "B" * 18
+
+
+def test_the_history_that_was_filed_goes_before_one_that_is_worked_out_again(tmp_path: Path) -> None:
+    # in June the payments of April to June were not booked yet: 81 days late was told, and stays told
+    ledger, _ = with_ledger(tmp_path / "june", repayments=on_time(3))
+    out = next_month(tmp_path, ledger, repayments=on_time(7))
+    assert (out.account().AccountStatus, out.account().PaymentHistoryProfile) == ("11", "210000" + "B" * 18)
+    assert out.codes == set()
+
+
+def test_a_month_without_a_filing_is_worked_out(tmp_path: Path) -> None:
+    ledger, then = with_ledger(tmp_path / "may", june=date(2026, 5, 31), repayments=on_time(3))
+    assert next_month(tmp_path, ledger, **then).account().PaymentHistoryProfile == "210000" + "B" * 18
+
+
+def test_what_may_not_change_is_found_against_the_last_month(tmp_path: Path) -> None:
+    ledger, _ = with_ledger(tmp_path / "june", repayments=on_time(3), write_offs=[WRITE_OFF])
+    other = [LOAN | {"disbursed_on": "2026-01-11", "principal": "1300.00"}]
+    rows = [
+        *instalments(count=11),
+        {"loan_id": "L1", "schedule_version": "1", "number": "12", "due_on": "2027-01-10", "principal_due": "200.00", "interest_due": "15.00"},
+    ]
+    # another day and amount of opening, the charge-off taken back, and April paid: the delinquency would begin in May
+    out = next_month(tmp_path, ledger, loans=other, instalments=rows, repayments=[*on_time(4)], write_offs=[WRITE_OFF | {"reversed_on": "2026-07-02"}])
+    assert out.account().AccountStatus == "78"
+    assert out.codes == {"M2-B042", "M2-B058", "M2-B059", "M2-B061"}
+
+
+def test_a_deletion_of_an_account_that_was_never_sent_is_found(tmp_path: Path) -> None:
+    other = paid(*(month(n) for n in range(2, 7)), loan="L9")
+    ledger, _ = with_ledger(tmp_path / "june", repayments=other, loans=[LOAN | {"loan_id": "L9"}], instalments=instalments("L9"))
+    assert next_month(tmp_path, ledger, repayments=on_time(7), us_metro2_facts=[fact("AccountStatus", "DA")]).codes == {"M2-B040"}
 
 
 def test_histories_of_month_ends_agree_with_the_days_past_due_of_those_days(tmp_path: Path) -> None:

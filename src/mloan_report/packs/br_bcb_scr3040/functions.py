@@ -171,7 +171,7 @@ FUNCTIONS: dict[str, Callable[..., pl.Expr]] = {
     "UNKNOWN_FEATURES": _unknown_features,
     "REPEATED": _repeated,
     "LIMIT_OF": _limit_of,
-    "CENTS": lambda text: (text.str.replace(".", "", literal=True).cast(pl.Int64, strict=False)),
+    "CENTS": lambda text: text.str.replace(".", "", literal=True).cast(pl.Int64, strict=False),
     "C4_MODALITY": lambda mod: mod.is_in([r["code"] for r in rows_of("modalities_c4")]),
     **{f"OUT_OF_PERIOD_{n.upper()}": _out_of_period(n, joined=n == "annex8") for n in ("annex3", "annex5", "annex7", "annex8", "annex26", "annex32")},
     **{f"INF_REQUIRES_{a.upper()}": _payload(a, required=True) for a in ("Cd", "Ident", "Valor", "Perc", "Qtd")},
@@ -191,8 +191,15 @@ def enrich_loan(views: Views, view: pl.DataFrame) -> pl.DataFrame:
     by_kind = products.rename({c: f"_kind_{c}" for c in mine})
     view = view.join(by_code, left_on="product_code", right_on="product", how="left", maintain_order="left")
     view = view.join(by_kind, on="product", how="left", maintain_order="left")
-    view = view.with_columns([pl.coalesce(f"_code_{c}", f"_kind_{c}").alias(to) for c, to in mine.items()]).drop([f"_{k}_{c}" for k in ("code", "kind") for c in mine])
-    beside = (("operations", "operation", "loan_id"), ("clients", "client", "borrower_id"), ("branches", "office", "branch_id"), ("indexes", "index", "base_rate_code"))
+    view = view.with_columns([pl.coalesce(f"_code_{c}", f"_kind_{c}").alias(to) for c, to in mine.items()]).drop(
+        [f"_{k}_{c}" for k in ("code", "kind") for c in mine]
+    )
+    beside = (
+        ("operations", "operation", "loan_id"),
+        ("clients", "client", "borrower_id"),
+        ("branches", "office", "branch_id"),
+        ("indexes", "index", "base_rate_code"),
+    )
     for name, prefix, key in beside:
         table = own[name].rename({c: f"{prefix}_{c}" for c in own[name].columns if c != key}).unique(key, keep="first", maintain_order=True)
         view = view.join(table, on=key, how="left", maintain_order="left")
@@ -333,7 +340,11 @@ def _secured(views: Views, view: pl.DataFrame) -> pl.DataFrame:
     """The portfolio of minimum provisions: the best that a guarantee of the loan gives; without one, by modality."""
     links = _guarantees(views, view.select("loan_id", "as_of", "borrower_id", "own_claim_principal", "principal"))
     portfolios = {r["code"]: r["portfolio"] for r in rows_of("guarantee_portfolios")}
-    best = links.with_columns(p=pl.col("gar_tp").replace_strict(portfolios, default="C3", return_dtype=pl.String)).group_by("loan_id").agg(secured=pl.col("p").min())
+    best = (
+        links.with_columns(p=pl.col("gar_tp").replace_strict(portfolios, default="C3", return_dtype=pl.String))
+        .group_by("loan_id")
+        .agg(secured=pl.col("p").min())
+    )
     view = view.join(best, on="loan_id", how="left", maintain_order="left")
     bare = pl.when(FUNCTIONS["C4_MODALITY"](pl.col("modality"))).then(pl.lit("C4")).otherwise(pl.lit("C5"))
     return view.with_columns(portfolio=pl.coalesce("operation_cart_prov_min", "product_cart_prov_min", "secured", bare))
@@ -403,7 +414,9 @@ def _spread(views: Views, loans: pl.DataFrame) -> pl.DataFrame:
     """
     arrears = views.positions.arrears.select("loan_id", "number", "due_on", "days")
     arrears = arrears.group_by("loan_id", "number", "due_on").agg(counted=pl.col("days").max())
-    items = views.positions.items.filter("is_instalment").select("loan_id", "number", "due_on", "as_of", "principal", "principal_paid", "interest", "interest_paid", "fees", "fees_paid")
+    items = views.positions.items.filter("is_instalment").select(
+        "loan_id", "number", "due_on", "as_of", "principal", "principal_paid", "interest", "interest_paid", "fees", "fees_paid"
+    )
     items = items.join(arrears, on=["loan_id", "number", "due_on"], how="left", maintain_order="left").sort("loan_id", "due_on", "number", nulls_last=True)
     past = pl.col("due_on") <= pl.col("as_of")
     plain = (pl.col("as_of") - pl.col("due_on")).dt.total_days()
@@ -461,7 +474,9 @@ def _provided(views: Views, view: pl.DataFrame) -> pl.DataFrame:
         class_op=pl.when("lost").then(pl.lit("HH")).otherwise("category"),
     )
     end, index = pl.col("as_of"), pl.lit(views.settings.get("month_index"))
-    rate = _class_rate(pl.col("class_op")) if old else _minimum_rate(pl.col("portfolio"), pl.col("days_late"), pl.col("problem"), pl.col("modality"), end, index)
+    rate = (
+        _class_rate(pl.col("class_op")) if old else _minimum_rate(pl.col("portfolio"), pl.col("days_late"), pl.col("problem"), pl.col("modality"), end, index)
+    )
     computed = percent_of(pl.col("carrying_amount"), rate)
     by_model = views.settings.get("provision") == "booked"
     if not old and views.settings.get("method") == "C":
@@ -478,7 +493,10 @@ def _features(views: Views) -> pl.Expr:
     live = pl.col("live")
     signs: list[tuple[str, pl.Expr]] = [
         ("01", live & pl.col("restructured") & pl.col("cured_on").is_null()),
-        ("09", (live | pl.col("lost")) & pl.col("court_stage").is_not_null() & (pl.col("court_stage") != "closed") & (pl.col("court_filed_on") <= pl.col("as_of"))),
+        (
+            "09",
+            (live | pl.col("lost")) & pl.col("court_stage").is_not_null() & (pl.col("court_stage") != "closed") & (pl.col("court_filed_on") <= pl.col("as_of")),
+        ),
         ("11", (pl.col("days_late") >= 1826) | pl.col("v330").is_not_null()),
         ("19", pl.col("problem")),
         ("20", (live | pl.col("lost")) & pl.col("borrower_id").is_in(related) & (pl.col("as_of") >= date(2019, 1, 1))),
@@ -498,7 +516,10 @@ def _clients(views: Views) -> pl.DataFrame:
     return views.loan.group_by("borrower_id", maintain_order=True).agg(
         individual=(pl.col("in_buckets").sum() >= limit) | pl.col("leaves").any(),
         first_contract_on=pl.col("contracted_on").min(),
-        worst=pl.col("class_op").filter(pl.col("class_op").is_not_null()).sort_by(_class_rank(pl.col("class_op").filter(pl.col("class_op").is_not_null()))).last(),
+        worst=pl.col("class_op")
+        .filter(pl.col("class_op").is_not_null())
+        .sort_by(_class_rank(pl.col("class_op").filter(pl.col("class_op").is_not_null())))
+        .last(),
         _links=pl.col("loan_id").unique().sort(),
     )
 
@@ -598,9 +619,7 @@ def view_inf(views: Views) -> pl.DataFrame:
     sold = loans.filter(pl.col("exit_tp").is_in(["0303", "0304"]))
     parts.append(sold.select("loan_id", "borrower_id", inf_tp="exit_tp", inf_cd=day, inf_ident="moved_with_number", inf_amount="moved_price"))
     renewed = loans.filter(pl.col("exit_tp") == "0316")
-    parts.append(
-        renewed.select("loan_id", "borrower_id", inf_tp="exit_tp", inf_cd="new_ipoc", inf_amount="last_paid_amount", inf_count=pl.lit(2, pl.Int64))
-    )
+    parts.append(renewed.select("loan_id", "borrower_id", inf_tp="exit_tp", inf_cd="new_ipoc", inf_amount="last_paid_amount", inf_count=pl.lit(2, pl.Int64)))
     bought = stays.filter((pl.col("moved") == "in") & pl.col("moved_away").fill_null(False))
     kind = pl.when("moved_in_sfn").then(pl.lit("1001")).otherwise(pl.lit("1002"))
     parts.append(bought.select("loan_id", "borrower_id", inf_tp=kind, inf_cd=day, inf_ident="moved_with_number", inf_amount="moved_price"))
@@ -619,7 +638,9 @@ def view_inf(views: Views) -> pl.DataFrame:
 
 
 def _side(views: Views, name: str, order: Sequence[str]) -> pl.DataFrame:
-    own = views.own_table(f"{PACK}_{name}").join(view_op(views).select("loan_id", "borrower_id", "as_of", "currency_code"), on="loan_id", how="inner", maintain_order="left")
+    own = views.own_table(f"{PACK}_{name}").join(
+        view_op(views).select("loan_id", "borrower_id", "as_of", "currency_code"), on="loan_id", how="inner", maintain_order="left"
+    )
     return own.sort("borrower_id", "loan_id", *order, nulls_last=True)
 
 
@@ -640,7 +661,9 @@ def view_loss(views: Views) -> pl.DataFrame:
 
 def view_link(views: Views) -> pl.DataFrame:
     """Linked operations, from the pack's own table: groups of which at least two are told."""
-    own = views.own_table(f"{PACK}_links").join(view_op(views).select("loan_id", "borrower_id", "ipoc", "as_of"), on="loan_id", how="inner", maintain_order="left")
+    own = views.own_table(f"{PACK}_links").join(
+        view_op(views).select("loan_id", "borrower_id", "ipoc", "as_of"), on="loan_id", how="inner", maintain_order="left"
+    )
     return own.filter(pl.len().over("group_no") > 1).sort("group_no", "borrower_id", "loan_id")
 
 
