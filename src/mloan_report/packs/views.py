@@ -63,8 +63,6 @@ class Views:
     """What the recipient last accepted, by kind of record; None where that is not known."""
     known_at: date | None = None
     made_at: datetime | None = None
-    previous: Mapping[str, pl.DataFrame] | None = None
-    """By kind of record what the recipient last accepted (see filing/remembering.py); None where that is not known."""
     loans: pl.DataFrame | None = None
     findings: list[Finding] | None = None
     done: dict[str, pl.DataFrame] = field(default_factory=dict)
