@@ -255,6 +255,61 @@ def test_where_a_key_must_stand_once_may_hang_on_a_setting() -> None:
     assert unique_hashes(rules, twice, {}, {"set_once": "no"})["unique A"].null_count() == 2
 
 
+def fixed(**spec: Any) -> Form:
+    """The form of fixed width with more said in its envelope."""
+    return form_of(list(FIXED.layouts.values()), {**FIXED.spec, **spec})
+
+
+def defects(form: Form, data: bytes) -> list[tuple[str, int | None]]:
+    return [(d.kind, d.line) for d in read(form, data).defects]
+
+
+def test_a_length_word_out_of_range_is_another_defect_than_one_that_does_not_fit() -> None:
+    data = file_of(FIXED, books(FIXED))
+    assert defects(FIXED, data.replace(b"0466", b"0425", 1)) == [("length_range", 2)]
+    assert defects(FIXED, data.replace(b"0466", b"04A6", 1)) == [("length_range", 2)]
+    assert defects(FIXED, data.replace(b"0466", b"0467", 1)) == [("length_word", 2)]
+
+
+def test_reserved_columns_that_hold_something_are_no_padding() -> None:
+    data = file_of(FIXED, books(FIXED))
+    assert defects(FIXED, data.replace(b"HEADER ", b"HEADER1", 1)) == [("reserved", 1)]
+
+
+def test_a_second_head_is_a_defect_unless_files_are_joined_and_a_second_foot_always() -> None:
+    lines = file_of(FIXED, books(FIXED)).split(b"\r\n")
+    twice = b"\r\n".join([*lines[:2], lines[0], *lines[2:]])
+    assert defects(FIXED, twice) == [("root", 3)]
+    assert defects(fixed(joined=True), twice) == []
+    assert defects(fixed(joined=True), b"\r\n".join([*lines[:-1], lines[-2], b""])) == [("foot", 6), ("after_foot", 6)]
+
+
+def test_a_lenient_reader_does_without_head_and_foot_and_says_so() -> None:
+    lines = file_of(FIXED, books(FIXED)).split(b"\r\n")
+    assert defects(fixed(lenient=True), b"\r\n".join([*lines[1:-2], b""])) == [("mended", 1), ("mended", 3)]
+    assert defects(FIXED, b"\r\n".join([*lines[1:-2], b""])) == [("root", 1), ("foot", 3)]
+
+
+def test_records_filled_to_one_length_are_read_back_the_same() -> None:
+    form = fixed(pad_to=500)
+    made = books(FIXED)
+    data = file_of(form, made)
+    assert {len(x) for x in data.split(b"\r\n") if x} == {500}
+    back = read(form, data)
+    assert back.defects == []
+    assert file_of(form, back.records) == data
+    assert file_of(FIXED, back.records) == file_of(FIXED, made)
+
+
+def test_what_stands_where_a_tag_or_a_length_word_should_is_not_shown_when_it_may_be_a_name() -> None:
+    data = file_of(FIXED, books(FIXED))
+    shown = [d.detail for d in read(FIXED, data.replace(b"J1B", b"ANN", 1)).defects]
+    assert shown
+    assert not [s for s in shown if "AN" in s]
+    assert [d for d in read(FIXED, data.replace(b"J1B", b"J7B", 1)).defects if "'J7'" in d.detail]
+    assert not [d for d in read(FIXED, data.replace(b"0466", b"ANNA", 1)).defects if "ANNA" in d.detail]
+
+
 def test_a_file_of_xml_is_read_in_the_encoding_that_it_declares_and_only_one_that_may_be_used() -> None:
     form = form_of(list(XML.layouts.values()), {"form": "attributes", "encoding": "utf-8", "encodings": ["UTF-8", "ISO-8859-1", "UTF-16"]})
     made = {"Doc": rows(form, "Doc", [{"Month": "2026-07", "Total": "1"}]), "Cli": rows(form, "Cli", [{"Cd": "JOÁO", "Tp": "1"}])}

@@ -137,6 +137,8 @@ def padded_left(f: LayoutField) -> bool:
 def misplaced(f: LayoutField) -> pl.Expr:
     """Where the raw text of a field of fixed width is not padded as it should be."""
     raw = pl.col(f.column)
+    if f.type == "size":
+        return pl.lit(False)  # the form judges it against the record's length
     if f.type == "blank":
         return raw.str.strip_chars(" ") != ""
     if padded_left(f):
