@@ -207,7 +207,7 @@ def with_lookup(
         theirs = theirs.with_columns([pl.lit(v).alias(n) for n, v in constants.items() if n not in theirs.columns])
         theirs = theirs.filter(evaluate_one(theirs, compile_sql(lookup.where, theirs.columns, functions)).fill_null(False))
     verb, _, rest = lookup.value.partition("(")
-    inner = rest.rstrip(")").strip()
+    inner = rest.removesuffix(")").strip()
     if verb == "COUNT":
         aggregate = pl.len().cast(pl.Int64)
         theirs = theirs.with_columns(_v=pl.lit(1))
