@@ -9,13 +9,15 @@ import json
 import sys
 import tempfile
 from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
 
 from mloan_report.checks import all_rules
 from mloan_report.filing.explanation import FILING_RULES
 from mloan_report.filing.measures_explained import explain_measure
 from mloan_report.identity import SCHEMES
-from mloan_report.layout.xsd import document_schema, line_schema
+from mloan_report.layout.description import description
+from mloan_report.layout.xsd import attributes_schema, document_schema, line_schema
 from mloan_report.measures import provision_tables, ratio_definitions, regimes
 from mloan_report.measures.limit import limit_sets
 from mloan_report.measures.period import figures, period_ratio_definitions
@@ -56,7 +58,7 @@ def pages() -> Iterator[tuple[str, str]]:
     yield "schemas/findings.json", _json(_findings_schema())
     yield "schemas/manifest.json", _json(_manifest_schema())
     for pack in packs().values():
-        yield from _xsds(pack)
+        yield from _schemas(pack)
 
 
 def main(arguments: list[str]) -> int:
@@ -330,13 +332,23 @@ def _pack(pack: Pack) -> str:
     return "".join(out)
 
 
-def _xsds(pack: Pack) -> Iterator[tuple[str, str]]:
-    for r in pack.records():
-        if pack.envelope["kind"] == "document":
-            text = document_schema(r, pack.envelope["namespace"].format(record=r.name), pack.envelope["root"], dict(pack.codes))
+def _schemas(pack: Pack) -> Iterator[tuple[str, str]]:
+    """XSD where the file is XML, a JSON description where it is text; one for each layout where they differ by the file's date."""
+    if not pack.is_composed:
+        for r in pack.records():
+            if pack.envelope["kind"] == "document":
+                text = document_schema(r, pack.envelope["namespace"].format(record=r.name), pack.envelope["root"], dict(pack.codes))
+            else:
+                text = line_schema(r, pack.envelope["root"], dict(pack.codes))
+            yield f"schemas/{pack.id}/{r.name}.xsd", text.decode("utf-8")
+        return
+    for version in pack.versions:
+        day = date.fromisoformat(version.effective_from)
+        name = f"schemas/{pack.id}/{pack.id}-{version.id}"
+        if pack.envelope["form"] == "attributes":
+            yield f"{name}.xsd", attributes_schema(pack.records(day), dict(pack.codes)).decode("utf-8")
         else:
-            text = line_schema(r, pack.envelope["root"], dict(pack.codes))
-        yield f"schemas/{pack.id}/{r.name}.xsd", text.decode("utf-8")
+            yield f"{name}.json", _json(description(pack.records(day), pack.envelope, pack.codes, pack.totals))
 
 
 def _findings_schema() -> dict[str, object]:

@@ -10,6 +10,7 @@ import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from stdnum.br import cpf as stdnum_cpf
 from stdnum.cn import ric, uscc
 from stdnum.sv import nit as stdnum_nit
 
@@ -55,6 +56,15 @@ def test_the_fact_tables_cases_come_out_as_they_say(shared: Path) -> None:
         ("sv.dui", "001122335", "check_digit"),
         ("sv.nit", "06143913901010", "date"),
         ("bank_card", "6222021234567890129", "check_digit"),
+        ("br.cpf", "1234567890", "length"),
+        ("br.cpf", "1234567890X", "characters"),
+        ("br.cpf", "12345678919", "check_digit"),
+        ("br.cpf", "12345678908", "check_digit"),
+        ("br.cpf", "11111111111", "check_digit"),
+        ("br.cnpj", "1122233300018", "length"),
+        ("br.cnpj", "1122233300018X", "characters"),
+        ("br.cnpj", "11222333000182", "check_digit"),
+        ("br.cnpj", "12ABC34501DE36", "check_digit"),
         ("cn.mobile", "12345678901", "prefix"),
         ("cn.mobile", "1381234567", "length"),
     ],
@@ -119,3 +129,25 @@ def test_a_column_and_its_values_one_by_one_agree() -> None:
         if number is not None:
             assert {p for p, (_, where) in whole.items() if where[i]} == set(parts("cn.ric", number))
     assert passes("cn.ric", column).to_list() == [True, False, None, False, True]
+
+
+@given(st.text("0123456789", min_size=9, max_size=9), st.integers(0, 99))
+def test_a_cpf_is_good_exactly_where_python_stdnum_says_so(body: str, checks: int) -> None:
+    number = f"{body}{checks:02d}"
+    assert passes("br.cpf", pl.Series([number]))[0] == stdnum_cpf.is_valid(number)
+
+
+@given(st.text("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ", min_size=12, max_size=12))
+def test_a_cnpj_with_letters_has_the_check_digits_of_the_tax_office(body: str) -> None:
+    def check(text: str) -> int:
+        total = sum((ord(c) - 48) * w for c, w in zip(reversed(text), [2, 3, 4, 5, 6, 7, 8, 9, 2, 3, 4, 5, 6], strict=False))
+        return 0 if total % 11 < 2 else 11 - total % 11
+
+    first = check(body)
+    number = f"{body}{first}{check(f'{body}{first}')}"
+    assert passes("br.cnpj", pl.Series([number]))[0] == (number != "0" * 14)
+    assert not passes("br.cnpj", pl.Series([f"{number[:13]}{(int(number[13]) + 1) % 10}"]))[0]
+
+
+def test_the_tax_offices_own_example_of_a_cnpj_with_letters_is_good() -> None:
+    assert passes("br.cnpj", pl.Series(["12.ABC.345/01DE-35", "11.222.333/0001-81", None])).to_list() == [True, True, None]

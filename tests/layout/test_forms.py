@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from io import BytesIO
 from typing import Any
 
@@ -10,12 +11,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mloan_report.filing.composed import inside, joined_batches
 from mloan_report.layout.definition import LayoutField, RecordLayout, read_fields
 from mloan_report.layout.fingerprint import unit_fingerprints
 from mloan_report.layout.forms import Form, form_of
 from mloan_report.layout.forms.batch import records_of
 from mloan_report.layout.records import PARENT, TOP, RecordSet
+from mloan_report.layout.rules import LayoutCodes, check_layout, parse_rules
+from mloan_report.layout.trees import inside, joined_batches
+from mloan_report.model.finding import Rule
 
 
 def fields(record: str, text: str) -> tuple[LayoutField, ...]:
@@ -231,3 +234,45 @@ def test_any_names_and_numbers_survive_a_file_of_fixed_width_and_one_of_xml(peop
         b = unit_fingerprints(back.records[top], inside(top, back.records[top], back.records))
         assert a.to_list() == b.to_list()
         assert file_of(form, back.records) == file_of(form, made)
+
+
+def test_a_file_of_xml_is_read_in_the_encoding_that_it_declares_and_only_one_that_may_be_used() -> None:
+    form = form_of(list(XML.layouts.values()), {"form": "attributes", "encoding": "utf-8", "encodings": ["UTF-8", "ISO-8859-1", "UTF-16"]})
+    made = {"Doc": rows(form, "Doc", [{"Month": "2026-07", "Total": "1"}]), "Cli": rows(form, "Cli", [{"Cd": "JOÁO", "Tp": "1"}])}
+    made["Op"] = rows(form, "Op", [{"Id": "a", "Sum": "1"}], [0])
+    text = file_of(form, made).decode()
+    for name in ("UTF-8", "ISO-8859-1", "UTF-16"):
+        back = read(form, text.replace("UTF-8", name, 1).encode(name))
+        assert back.defects == []
+        assert back.records["Cli"].text["Cd"].to_list() == ["JOÁO"]
+    assert [(d.kind, d.line) for d in read(form, text.replace("UTF-8", "ISO-8859-2", 1).encode("iso-8859-2")).defects] == [("encoding", 1)]
+    assert [d.kind for d in read(form, ("<!DOCTYPE x>" + text).encode("utf-16")).defects] == ["forbidden"]
+
+
+def test_a_defect_says_in_which_element_it_stands() -> None:
+    data = file_of(XML, books(XML)).replace(b'<Agreg Mod="0212">', b'<Agreg Mod="0212"><Venc v110="1"/>', 1)
+    assert [(d.kind, d.inside) for d in read(XML, data).defects] == [("twice", "Agreg")]
+
+
+def test_fields_that_replace_one_another_by_date_are_one_field_where_the_date_is_not_known() -> None:
+    text = "record,position,name,type,length,from,to\nGar,1,Ident,text,14,,2025-12-31\nGar,2,Ident,text,21,2026-01-01,\nGar,3,Perc,whole,3,,2025-12-31\n"
+    assert [(f.name, f.length) for f in read_fields(text, "Gar", None)] == [("Ident", 21), ("Perc", 3)]
+    assert [(f.name, f.length) for f in read_fields(text, "Gar", date(2025, 12, 31))] == [("Ident", 14), ("Perc", 3)]
+    assert [(f.name, f.length) for f in read_fields(text, "Gar", date(2026, 1, 31))] == [("Ident", 21)]
+
+
+def test_a_rule_is_about_the_layouts_between_its_days() -> None:
+    said = {"severity": "error", "record": "Op", "message": "m", "why": "w", "fix": "f", "source": "s", "certainty": "official"}
+    old, new = parse_rules([{**said, "id": "A", "to": "2024-12-31"}, {**said, "id": "B", "from": "2025-01-01"}], "x.toml")
+    assert [r.in_force(date(2024, 12, 31)) for r in (old, new)] == [True, False]
+    assert [r.in_force(date(2025, 1, 1)) for r in (old, new)] == [False, True]
+    assert [r.in_force(None) for r in (old, new)] == [True, True]
+
+
+def test_what_a_field_breaks_is_said_in_words_for_codes_that_stand_for_several_kinds() -> None:
+    rule = Rule("X", "error", "t", "{name} {detail}.", "w", "f")
+    own = layout("Op", "Id:code:2 Sum:whole:3", null_as="absent")
+    text = pl.DataFrame({"Id": ["abc"], "Sum": ["x"]}, schema={"Id": pl.String, "Sum": pl.String})
+    records = records_of(own, text, pl.Series([7], dtype=pl.UInt32), "f")
+    found = check_layout(records, {}, LayoutCodes({"type": "X"}, {"X": rule}), {})
+    assert [(f.message, f.row) for f in found] == [("Id is longer or shorter than its length 2.", 7), ("Sum is not a whole number.", 7)]

@@ -42,8 +42,8 @@ def _known_or_raise(error: Exception) -> int:
     format_message = getattr(error, "format_message", None)
     if callable(format_message):
         return _one_line(str(format_message()))
-    name = type(error).__name__
-    if name in ("UnusableInput", "RefusedRegime", "RefusedLayout", "RefusedExpression") or isinstance(error, OSError):
+    names = {c.__name__ for c in type(error).__mro__}
+    if names & {"UnusableInput", "RefusedRegime", "RefusedLayout", "RefusedExpression"} or isinstance(error, OSError):
         return _one_line(str(error))
     raise error
 

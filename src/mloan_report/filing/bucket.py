@@ -15,14 +15,16 @@ from typing import Any
 
 import polars as pl
 
-from mloan_report.filing.composed import kept_with_top, totals_of, unit_texts, unwritable
+from mloan_report.filing.composed import totals_of, unit_texts, unwritable
 from mloan_report.filing.making import Filing, Outside, make_filing
-from mloan_report.filing.request import FilingRequest
+from mloan_report.filing.remembering import entries_of
+from mloan_report.filing.request import FilingRequest, constants
 from mloan_report.filing.validation import validate_bucket
 from mloan_report.layout import RecordSet, unique_hashes
 from mloan_report.layout.fingerprint import fingerprints, unit_fingerprints
 from mloan_report.layout.forms import Form
 from mloan_report.layout.text import divided
+from mloan_report.layout.trees import kept_with_top
 from mloan_report.layout.xml_writer import record_texts
 from mloan_report.model.currency import minor_digits
 from mloan_report.model.finding import Finding, has_errors
@@ -69,6 +71,7 @@ class BucketFiled:
     regime: dict[str, Any] | None
     guest_rows: Mapping[str, frozenset[int]] = field(default_factory=dict)
     guest_loans: frozenset[str] = frozenset()
+    entries: Path | None = None
 
     @property
     def refused(self) -> bool:
@@ -78,7 +81,8 @@ class BucketFiled:
     def moved(self, folder: Path) -> BucketFiled:
         """The same with its files in *folder*: for results that come from another machine."""
         parts = {n: replace(p, text=folder / p.text.name, aside=folder / p.aside.name) for n, p in self.parts.items()}
-        return replace(self, parts=parts, out_of_scope=folder / self.out_of_scope.name)
+        entries = folder / self.entries.name if self.entries else None
+        return replace(self, parts=parts, out_of_scope=folder / self.out_of_scope.name, entries=entries)
 
 
 @dataclass(frozen=True)
@@ -93,6 +97,8 @@ class FileBucket:
     made_at: datetime
     quarantine: bool
     folder: Path
+    previous: Mapping[str, pl.DataFrame] | None = None
+    remembers: bool = False
 
     def __call__(self, ask: tuple[int, Outside]) -> BucketFiled:
         number, outside = ask
@@ -101,7 +107,7 @@ class FileBucket:
     def file(self, book: Portfolio, number: int, outside: Outside) -> BucketFiled:
         """Files *book*, the bucket of that number."""
         pack = self.pack
-        request = FilingRequest(pack, book, self.as_of, self.known_at, self.settings, self.made_at)
+        request = FilingRequest(pack, book, self.as_of, self.known_at, self.settings, self.made_at, self.previous)
         everyone = work_out(book, self.as_of, self.known_at)
         checked = validate_bucket(book, self.as_of, self.known_at, positions=everyone)
         filing = make_filing(request, checked.findings, quarantine=self.quarantine, everyone=everyone, outside=outside)
@@ -119,10 +125,15 @@ class FileBucket:
             parts = {}
         elif pack.is_composed:
             own = {n: r if kept[n].all() else r.filtered(kept[n]) for n, r in filing.records.items()}
-            totals = totals_of(pack, own)
+            totals = totals_of(pack, own) | _made_totals(filing)
             parts = self._write_units(filing, own, form, number)
         else:
             parts = self._write(pack, filing, kept, number)
+        entries = None
+        if self.remembers and not refused:
+            own = {n: r if kept[n].all() else r.filtered(kept[n]) for n, r in filing.records.items()}
+            entries = self.folder / f"entries-{number:05d}.parquet"
+            entries_of(pack, own).write_parquet(entries)
         home = filing.scope.filter(~pl.col("loan_id").is_in(list(book.guest_loans)))
         out = home.filter(~pl.col("in_scope"))
         path = self.folder / f"out-of-scope-{number:05d}.parquet"
@@ -146,6 +157,7 @@ class FileBucket:
             {"id": classified.regime.id, "certainty": classified.regime.certainty, "source": classified.regime.source} if classified else None,
             book.guest_rows,
             book.guest_loans,
+            entries,
         )
 
     def _write(self, pack: Pack, filing: Filing, kept: Mapping[str, pl.Series], number: int) -> dict[str, Part]:
@@ -219,7 +231,7 @@ def aside(pack: Pack, records: RecordSet, sizes: pl.Series, filing: Filing, prin
         frame = frame.join(codes, on="_loan", how="left", maintain_order="left")
     else:
         frame = frame.with_columns(currency=none)
-    marks = unique_hashes(pack.rules, records, pack.functions)
+    marks = unique_hashes(pack.rules, records, pack.functions, constants(filing.request))
     return frame.drop("_loan").with_columns(size=sizes.cast(pl.UInt32), fingerprint=fingerprints(records) if prints is None else prints, **marks)
 
 
@@ -253,6 +265,13 @@ def _sums(figures: pl.Series, digits: int, control: Control) -> tuple[int, int]:
         return exact, exact * 10 ** (control.scale - digits)
     unit = pl.lit(10 ** (digits - control.scale), pl.Int64)
     return exact, int(pl.select(divided(control.rounding)(pl.lit(figures), unit).cast(pl.Int128).sum()).item())
+
+
+def _made_totals(filing: Filing) -> dict[str, int]:
+    """Totals that only the portfolio tells: rows of a view whose ``_links`` name a loan with its home here."""
+    guests = pl.lit(list(filing.request.portfolio.guest_loans), pl.List(pl.String))
+    views = {t.name: filing.views.view(t.made_from) for t in filing.request.pack.totals if t.made_from}
+    return {n: view.filter(pl.col("_links").list.set_difference(guests).list.len() > 0).height for n, view in views.items()}
 
 
 def _unjudged(filing: Filing, kept: Mapping[str, pl.Series]) -> tuple[dict[str, int], list[tuple[str, str, int]]]:

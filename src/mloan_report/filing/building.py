@@ -8,19 +8,25 @@ import shutil
 import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from dataclasses import replace as dataclasses_replace
 from datetime import date, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import polars as pl
+
 from mloan_report.checks import Checked, finding_as_dict
 from mloan_report.filing.across import keys_across
 from mloan_report.filing.bucket import BucketFiled, FileBucket
 from mloan_report.filing.composed import head_and_foot, path_of
+from mloan_report.filing.importing import import_filings
 from mloan_report.filing.joining import JoinedFile, JoinKind, unit_runs, write_composed
+from mloan_report.filing.ledger import Filing, Ledger, SqliteLedger
 from mloan_report.filing.making import Outside
-from mloan_report.filing.manifest import control_totals, manifest, reconciliation, to_json, totals_findings, write_manifest
+from mloan_report.filing.manifest import control_totals, filing_digest, manifest, reconciliation, to_json, totals_findings, write_manifest
+from mloan_report.filing.remembering import need_spec, opened, previous_of
 from mloan_report.filing.request import FilingRequest, clock, constants
 from mloan_report.filing.slices import SliceVerdict, VerifySlice
 from mloan_report.model.finding import Finding, Rule, has_errors
@@ -50,6 +56,8 @@ class BuildResult:
     findings: list[Finding]
     files: list[JoinedFile] = field(default_factory=list)
     held: dict[str, list[str]] = field(default_factory=dict)
+    ledger_id: int | None = None
+    """The filing's number in the ledger."""
 
     @property
     def refused(self) -> bool:
@@ -97,6 +105,19 @@ def request_for(
     return FilingRequest(chosen, book, as_of, known_at, values, (made_at or clock()).astimezone(zone))
 
 
+def recipient_of(request: FilingRequest) -> str:
+    """Whom a filing goes to: the setting that the pack names, else the regulator."""
+    spec = request.pack.ledger
+    named = request.settings.get(spec.recipient) if spec and spec.recipient else None
+    return named or str(request.pack.data["regulator"])
+
+
+def folder_of_earlier(request: FilingRequest) -> str | None:
+    """The folder of earlier filings that a setting of the pack names (``[ledger] folder``), for who has no ledger yet."""
+    setting = request.pack.data.get("ledger", {}).get("folder")
+    return request.settings.get(setting) if setting else None
+
+
 def build(
     pack: Pack | str,
     portfolio: Source,
@@ -111,13 +132,17 @@ def build(
     packing: Any = None,
     jobs: int | None = None,
     verify: bool = True,
+    ledger: Ledger | str | Path | None = None,
+    recipient: str | None = None,
+    actor: str | None = None,
 ) -> BuildResult:
     """Builds the filing of *portfolio* for *pack* into the folder *out*, by up to *jobs* processes (default: the cores).
 
     *portfolio* is one held whole, or a book in buckets: the bytes are the same for any number of buckets and jobs. Nothing
     stands at *out* unless the whole filing is good. Raises :class:`UnusableInput` when *out* exists and is not empty
     (unless *replace*: then it is swapped whole), or when pack, settings or date cannot be used. ``verify=False`` is for
-    measuring: what it makes is not proved and stays in no folder.
+    measuring: what it makes is not proved and stays in no folder. With a *ledger* (or the path of one) the filing starts from
+    what *recipient* (default: the pack's setting, else its regulator) accepted before, and is entered as a draft by *actor*.
     """
     target = Path(out)
     if target.exists() and not target.is_dir():
@@ -125,10 +150,18 @@ def build(
     if target.exists() and any(target.iterdir()) and not replace:
         raise UnusableInput(f"{target} exists and is not empty: choose another folder, or give --replace to swap it whole")
     request = request_for(pack, portfolio, as_of, known_at=known_at, settings=settings, made_at=made_at)
+    book = opened(ledger)
+    to = recipient or recipient_of(request)
+    if book is None and (earlier := folder_of_earlier(request)) is not None:
+        told_before = SqliteLedger(":memory:")
+        import_filings(request.pack, earlier, told_before, to, request.settings)
+        request = dataclasses_replace(request, previous=previous_of(request.pack, told_before, to, request))
+    if book is not None:
+        request = dataclasses_replace(request, previous=previous_of(request.pack, book, to, request))
     target.parent.mkdir(parents=True, exist_ok=True)
     work, parts = (Path(tempfile.mkdtemp(prefix=f".{target.name}.{what}.", dir=target.parent)) for what in ("files", "parts"))
     try:
-        return _Build(request, portfolio, work, parts, target, quarantine, packing, jobs, verify).run()
+        return _Build(request, portfolio, work, parts, target, quarantine, packing, jobs, verify, book, to, actor).run()
     finally:
         shutil.rmtree(work, ignore_errors=True)
         shutil.rmtree(parts, ignore_errors=True)
@@ -145,6 +178,9 @@ class _Build:
     packing: Any
     jobs: int | None
     verify: bool
+    ledger: Ledger | None
+    recipient: str
+    actor: str | None
     twice: dict[int, list[Finding]] = field(default_factory=dict)
     around: list[Finding] = field(default_factory=list)
 
@@ -172,11 +208,22 @@ class _Build:
         if proof:
             return BuildResult(None, [*findings, *proof], held=held)
         self._write(filed, files, findings, totals, book)
-        return BuildResult(self.target, findings, files, held)
+        return BuildResult(self.target, findings, files, held, self._drafted(filed, files))
+
+    def _drafted(self, filed: Mapping[int, BucketFiled], files: list[JoinedFile]) -> int | None:
+        """Enters the filing into the ledger and gives its number there."""
+        if self.ledger is None:
+            return None
+        r = self.request
+        parts = [pl.read_parquet(path) for n in sorted(filed) if (path := filed[n].entries) is not None]
+        entries = pl.concat(parts).unique(["record", "key"], keep="last", maintain_order=True)
+        filing = Filing(r.pack.id, self.recipient, filing_digest(files), r.as_of, r.known_at, r.made_at, need_spec(r.pack).is_whole(r.settings))
+        return self.ledger.draft(filing, entries, self.actor)
 
     def _file(self, asks: Mapping[int, Outside]) -> dict[int, BucketFiled]:
         r = self.request
-        work = FileBucket(self.source, r.pack, r.as_of, r.known_at, r.settings, r.made_at, self.quarantine, self.parts)
+        remembers = self.ledger is not None
+        work = FileBucket(self.source, r.pack, r.as_of, r.known_at, r.settings, r.made_at, self.quarantine, self.parts, r.previous, remembers)
         return dict(zip(asks, over_buckets(self.source, work, list(asks.items()), self.jobs), strict=True))
 
     def _settle_quarantine(self, filed: dict[int, BucketFiled]) -> dict[int, BucketFiled]:

@@ -124,7 +124,7 @@ def _known(pack: Pack, files: Sequence[Path], as_of: date | None, given: Mapping
         raise UnusableInput(str(error)) from None
     if data and data.get("pack", {}).get("id") == pack.id:
         as_of = as_of or date.fromisoformat(data["as_of"])
-        settings |= {n: v for n, v in data.get("settings", {}).items() if n in pack.settings and n not in given}
+        settings |= {n: v for n, v in data.get("settings", {}).items() if n in pack.settings and n not in given and not pack.settings[n].secret}
     return {"as_of": as_of, "today": today(), "previous_filing": None, **{f"set_{n}": v for n, v in settings.items()}}
 
 

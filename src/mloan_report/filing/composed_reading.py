@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from mloan_report.filing.around import head_constants
-from mloan_report.filing.composed import joined_kind, totals_of
+from mloan_report.filing.composed import totals_of
 from mloan_report.filing.making import check_records
 from mloan_report.layout import RecordLayout, RecordRule, RecordSet, RuleRun, run_file_rules, run_rules
 from mloan_report.layout.forms import Batch, Form
 from mloan_report.layout.forms.batch import no_records
 from mloan_report.layout.records import PARENT, ROWNUM, TOP
 from mloan_report.layout.structure import StructureDefect
+from mloan_report.layout.trees import joined_kind
 from mloan_report.model.finding import Finding
 from mloan_report.packs import Pack
 
@@ -67,7 +68,7 @@ class _Judging:
         self.out.as_of = date_of(pack, path, settings)
         self.layouts = {x.name: x for x in pack.records(self.out.as_of)}
         self.around = {n for n, x in self.layouts.items() if x.place != "body"}
-        rules = [r for r in pack.rules if r.violated_if or r.unique or r.refers_to or not r.offline]
+        rules = [r for r in pack.rules if (r.violated_if or r.unique or r.refers_to or not r.offline) and r.in_force(self.out.as_of)]
         self.at_end = [r for r in rules if set(r.records) <= self.around and not r.is_of_file]
         rest = [r for r in rules if r not in self.at_end and not r.is_of_file]
         self.across = [r for r in rest if _looks_across(r, self.layouts)]
@@ -197,8 +198,8 @@ def defect_findings(pack: Pack, path: Path, defects: Sequence[StructureDefect]) 
     out = []
     for d in defects:
         codes = pack.layout_codes.codes
-        of_record = f"{d.kind}.{d.element}"  # a regulator may tell a second head from a second foot
-        kind = of_record if of_record in codes else d.kind if d.kind in codes else "structure" if "structure" in codes else "unknown"
+        # a regulator may tell a second head from a second foot, and an element by what it stands in
+        kind = next((k for k in (f"{d.kind} {d.inside}", f"{d.kind}.{d.element}", d.kind, "structure") if k in codes), "unknown")
         out.append(
             pack.layout_codes.rule(kind).finding(
                 file=path.name,

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, datetime
 from functools import cache
 from typing import Any
 
 import polars as pl
 
 from mloan_report.filing.around import filing_constants
+from mloan_report.filing.remembering import only_changed, with_previous
 from mloan_report.filing.request import FilingRequest
 from mloan_report.layout import RecordLayout, RecordRule, RecordSet, RuleRun, check_layout, make_records, run_rules
 from mloan_report.layout.forms.batch import no_records
@@ -61,13 +62,14 @@ def prepare(request: FilingRequest, everyone: Positions | None = None) -> tuple[
     extra = None
     positions = everyone
     if pairs_of is not None:
-        extra = pairs_of(portfolio, everyone, request.as_of, request.known_at, request.settings)
+        extra = pairs_of(portfolio, everyone, request)
         positions = work_out_pairs(portfolio, extra.select("loan_id", "as_of"), request.known_at)
     regime = _regime(request)
-    views = Views(pack, portfolio, positions, None, request.settings, request.as_of, findings=[])
+    beside: dict[str, Any] = {"known_at": request.known_at, "made_at": _made_at(request), "previous": request.previous}
+    views = Views(pack, portfolio, positions, None, request.settings, request.as_of, **beside, findings=[])
     if regime is not None:
         views.classified = _classified(portfolio, positions, regime, request)
-    whole = Views(pack, portfolio, everyone, views.classified, request.settings, request.as_of)
+    whole = Views(pack, portfolio, everyone, views.classified, request.settings, request.as_of, **beside)
     if extra is None:
         whole.loans = views.loan
     elif regime is not None:
@@ -84,6 +86,11 @@ def prepare(request: FilingRequest, everyone: Positions | None = None) -> tuple[
         ).drop("_due")
         views.loans = views.loan.join(extra, on=["loan_id", "as_of"], how="left", maintain_order="left")
     return views, scope
+
+
+def _made_at(request: FilingRequest) -> datetime:
+    """The moment of making in the institution's own time."""
+    return request.made_at.replace(tzinfo=None)
 
 
 def _regime(request: FilingRequest) -> str | None:
@@ -170,6 +177,10 @@ def _make(filing: Filing) -> None:
             records = make_records(layout, view, group_views, made, pack.functions)
         made[layout.name] = records
     filing.records = {name: records for name, records in made.items() if records.height}
+    step = pack.ledger.incremental if pack.ledger else None
+    if step is not None and request.settings.get(step[0]) == step[1]:
+        filing.records = only_changed(pack, filing.records, request.previous)
+    filing.records = with_previous(pack, filing.records, request.previous)
     known = filing_constants(request)
     filing.findings, filing.rule_run = check_records(pack, filing.records, known, {}, as_of=request.as_of)
     filing.findings = [*(filing.views.findings or []), *filing.findings]
@@ -206,7 +217,7 @@ def check_records(
     none = {x.name: no_records(x) if pack.is_composed else _nothing(x) for x in pack.records(as_of if pack.is_composed else None) if x.name not in made}
     for records in made.values():
         findings.extend(check_layout(records, pack.codes, pack.layout_codes, pack.functions))
-    chosen = pack.rules if rules is None else rules
+    chosen = [r for r in (pack.rules if rules is None else rules) if not pack.is_composed or r.in_force(as_of)]
     run = run_rules([r for r in chosen if r.violated_if or r.unique or r.refers_to or not r.offline], {**none, **made}, known, pack.functions, missing)
     return [*findings, *run.findings], run
 

@@ -137,7 +137,7 @@ def manifest(
         "as_of": request.as_of.isoformat(),
         "known_at": request.known_at.isoformat() if request.known_at else None,
         "made_at": _stamp(request.made_at),
-        "settings": dict(sorted(request.settings.items())),
+        "settings": pack.shown_settings(request.settings),
         "regime": next((b.regime for b in buckets if b.regime), None),
         "inputs": [{"file": name, "sha256": sha} for name, sha in sorted(source.digests.items())],
         "adjustments": sorted({str(f.key) for b in buckets for f in b.earlier if f.code == "TAB-021"}),
@@ -145,12 +145,19 @@ def manifest(
             {"file": f.name, "record": f.record, "records": f.records, "bytes": f.size, "sha256": f.sha256, "packed": packed.get(f.name)} for f in files
         ],
         "loans": dict(book),
+        "digest": filing_digest(files),
         "control_totals": list(totals),
         "quarantined": [{"loan_id": loan, "codes": codes} for loan, codes in sorted(held.items())],
         "out_of_scope": [],
         "rules": {"run": len(run), "not_judged": dict(sorted(judged.items())), "not_run": dict(sorted(not_run.items()))},
         "not_packed": "the recipient's packing tool is not public: the files are delivered unpacked" if pack.data.get("packing") and not packed else None,
     }
+
+
+def filing_digest(files: Sequence[JoinedFile]) -> str:
+    """One SHA-256 for what was filed: over the names and digests of the files."""
+    told = "".join(f"{f.name} {f.sha256}\n" for f in sorted(files, key=lambda f: f.name))
+    return hashlib.sha256(told.encode()).hexdigest()
 
 
 def write_manifest(data: Mapping[str, Any], out_of_scope: Sequence[Path], path: Path) -> None:

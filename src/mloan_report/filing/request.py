@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any
 
+import polars as pl
+
 from mloan_report.packs import Pack
 from mloan_report.portfolio import Portfolio
 
@@ -22,12 +24,15 @@ class FilingRequest:
     known_at: date | None
     settings: Mapping[str, str | None]
     made_at: datetime
+    previous: Mapping[str, pl.DataFrame] | None = None
+    """By kind of record what its recipient last accepted (see filing/remembering.py); None where that is not known."""
 
 
 def constants(request: FilingRequest) -> dict[str, Any]:
     """What rules may name beside fields: the dates, and the settings."""
     settings = {f"set_{n}": v for n, v in request.settings.items()}
-    return {"as_of": request.as_of, "today": request.made_at.date(), "previous_filing": None, **settings}
+    days = [d for frame in (request.previous or {}).values() for d in [frame["as_of"].max()] if d is not None]
+    return {"as_of": request.as_of, "today": request.made_at.date(), "previous_filing": max(days, default=None), **settings}
 
 
 def clock() -> datetime:

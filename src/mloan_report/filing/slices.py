@@ -15,13 +15,14 @@ from pathlib import Path
 import polars as pl
 from lxml import etree
 
-from mloan_report.filing.composed import inside, read_units
+from mloan_report.filing.composed import read_units
 from mloan_report.filing.envelope import ReadFile, line_facts, read_slice, schema_of
 from mloan_report.filing.joining import Slice
 from mloan_report.filing.verification import DIFFERENT, own_checks, schema_findings, structure_findings
 from mloan_report.layout import RecordLayout, RecordSet
 from mloan_report.layout.fingerprint import fingerprints, unit_fingerprints
 from mloan_report.layout.records import TOP
+from mloan_report.layout.trees import inside
 from mloan_report.layout.xml_columns import plain_records
 from mloan_report.model.finding import Finding
 from mloan_report.packs import Pack
@@ -116,7 +117,7 @@ class _Verification:
     def _add_inside(self, control: Control, records: RecordSet, aside: pl.DataFrame) -> None:
         rows = records.typed
         codes = aside["currency"].gather(rows[TOP])
-        value = evaluate_one(rows, compile_sql(control.field, rows.columns)).fill_null(0)
+        value = evaluate_one(rows, compile_sql(control.field, rows.columns, self.pack.functions)).fill_null(0)
         frame = pl.DataFrame({"c": codes, "v": value})
         if control.where:
             frame = frame.filter(evaluate_one(rows, compile_sql(control.where, rows.columns, self.pack.functions)).fill_null(False))

@@ -12,12 +12,13 @@ from functools import cache
 import polars as pl
 
 from mloan_report.identity.china import CHINA
+from mloan_report.identity.india import INDIA
 from mloan_report.identity.international import INTERNATIONAL
 from mloan_report.identity.others import OTHERS
 from mloan_report.identity.philippines import PHILIPPINES
 from mloan_report.identity.scheme import Scheme
 
-SCHEMES: dict[str, Scheme] = {s.id: s for s in (*CHINA, *INTERNATIONAL, *OTHERS)}
+SCHEMES: dict[str, Scheme] = {s.id: s for s in (*CHINA, *INDIA, *INTERNATIONAL, *OTHERS)}
 
 __all__ = ["SCHEMES", "Failure", "Scheme", "check_column", "check_number", "passes", "read_holder", "scheme_for"]
 

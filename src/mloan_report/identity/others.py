@@ -1,4 +1,4 @@
-"""Salvadoran numbers and bank cards."""
+"""Salvadoran and Brazilian numbers and bank cards."""
 
 from __future__ import annotations
 
@@ -62,7 +62,56 @@ def _card(number: pl.Series) -> dict[str, pl.Series]:
     }
 
 
+_ALNUM = {**_DIGITS, **{chr(65 + n): 17 + n for n in range(26)}}
+"""Digits and letters of a CNPJ of after July 2026: their ASCII code less 48."""
+
+
+def _marks(number: pl.Series) -> pl.Series:
+    return number.str.replace_all("[-./ ]", "")
+
+
+def _mod_11(text: pl.Series, weights: tuple[int, ...], values: dict[str, int]) -> pl.Series:
+    rest = weighted_sum(text, weights, values) % 11
+    return pl.select(pl.when(rest < 2).then(0).otherwise(11 - rest)).to_series()
+
+
+def _cpf(number: pl.Series) -> dict[str, pl.Series]:
+    digits = _marks(number)
+    shaped = digits.str.contains("^[0-9]{11}$")
+    first = _mod_11(digits, tuple(range(10, 1, -1)), _DIGITS)
+    second = _mod_11(digits, tuple(range(11, 1, -1)), _DIGITS)
+    wrong = (digits.str.slice(9, 1).cast(pl.Int64, strict=False) != first) | (digits.str.slice(10, 1).cast(pl.Int64, strict=False) != second)
+    same = digits.is_in([c * 11 for c in _DIGITS])  # eleven equal digits pass the sums and were never given to anybody
+    return {
+        "length": digits.str.len_chars() != 11,
+        "characters": ~digits.str.contains("^[0-9]+$"),
+        "check_digit": shaped & (wrong | same),
+    }
+
+
+def _cnpj(number: pl.Series) -> dict[str, pl.Series]:
+    signs = _marks(number)
+    shaped = signs.str.contains("^[0-9A-Z]{12}[0-9]{2}$")
+    first = _mod_11(signs, (5, 4, 3, 2, 9, 8, 7, 6, 5, 4, 3, 2), _ALNUM)
+    second = _mod_11(signs, (6, 5, 4, 3, 2, 9, 8, 7, 6, 5, 4, 3, 2), _ALNUM)
+    wrong = (signs.str.slice(12, 1).cast(pl.Int64, strict=False) != first) | (signs.str.slice(13, 1).cast(pl.Int64, strict=False) != second)
+    return {
+        "length": signs.str.len_chars() != 14,
+        "characters": (signs.str.len_chars() == 14) & ~shaped,
+        "check_digit": shaped & (wrong | (signs == "0" * 14)),
+    }
+
+
 OTHERS = (
+    Scheme("br.cpf", "Taxpayer number of a natural person (CPF)", "巴西个人税号", "Receita Federal, as python-stdnum has it", "public_code", _cpf),
+    Scheme(
+        "br.cnpj",
+        "Taxpayer number of a legal person (CNPJ), with letters from July 2026",
+        "巴西法人税号",
+        "Receita Federal, IN RFB 2.229/2024 for letters, as python-stdnum has it",
+        "public_code",
+        _cnpj,
+    ),
     Scheme("sv.dui", "Identity document number (DUI)", "萨尔瓦多身份证号", "RNPN, as remembered", "knowledge", _dui, frozenset({"check_digit"})),
     Scheme(
         "sv.nit",

@@ -185,6 +185,9 @@ def read_fields(text: str, record: str, as_of: date | None, formats: Mapping[str
     rows = [r for r in csv.DictReader(text.splitlines()) if r["record"] == record]
     if as_of is not None:
         rows = [r for r in rows if (not r.get("from") or r["from"] <= as_of.isoformat()) and (not r.get("to") or as_of.isoformat() <= r["to"])]
+    else:  # of fields that replace one another by date, the last
+        last = {(r.get("segment", ""), r["name"]): r for r in rows}
+        rows = [r for r in rows if not r.get("to") or last[r.get("segment", ""), r["name"]] is r]
     names = [r["name"] for r in rows if r["type"] not in ("segment", "group")]
     return tuple(_field(row, formats or {}, unique=names.count(row["name"]) == 1) for row in rows)
 

@@ -207,7 +207,7 @@ def with_lookup(
         theirs = theirs.with_columns([pl.lit(v).alias(n) for n, v in constants.items() if n not in theirs.columns])
         theirs = theirs.filter(evaluate_one(theirs, compile_sql(lookup.where, theirs.columns, functions)).fill_null(False))
     verb, _, rest = lookup.value.partition("(")
-    inner = rest.removesuffix(")").strip()
+    inner = rest.strip().removesuffix(")").strip()
     if verb == "COUNT" and theirs.height == 0:
         return frame.with_columns(pl.lit(0, pl.Int64).alias(lookup.name))
     if verb == "COUNT":

@@ -61,6 +61,13 @@ class RecordRule:
     """Of a key that must stand once, every record with it is reported, not only those after the first."""
     phase: int = 0
     """Where the recipient checks in phases, the one of this rule: it stops after a phase with errors."""
+    starts: str = ""
+    ends: str = "9999"
+    """The first and the last day (ISO) of the layouts that the rule is about."""
+
+    def in_force(self, as_of: date | None) -> bool:
+        """Whether the rule is about files of *as_of* (every rule is where the date is not known)."""
+        return as_of is None or self.starts <= as_of.isoformat() <= self.ends
 
     @property
     def is_of_file(self) -> bool:
@@ -121,6 +128,8 @@ def parse_rules(tables: Iterable[Mapping[str, Any]], file: str) -> list[RecordRu
             offline=data.get("offline", True),
             every=data.get("every", False),
             phase=data.get("phase", 0),
+            starts=str(data.get("from", "")),
+            ends=str(data.get("to", "9999")),
         )
         out.extend(_expanded(rule))
     return out
@@ -318,7 +327,9 @@ def _violated(rule: RecordRule, frame: pl.DataFrame, records: Mapping[str, Recor
     return violated
 
 
-def unique_hashes(rules: Sequence[RecordRule], records: RecordSet, functions: Mapping[str, Function]) -> dict[str, pl.Series]:
+def unique_hashes(
+    rules: Sequence[RecordRule], records: RecordSet, functions: Mapping[str, Function], constants: Mapping[str, Any] | None = None
+) -> dict[str, pl.Series]:
     """For each rule that a key stands once: a hash of the key of every record that the rule is about, null for the others.
 
     Equal hashes in two parts of a file are where the rule must look again.
@@ -330,7 +341,8 @@ def unique_hashes(rules: Sequence[RecordRule], records: RecordSet, functions: Ma
         given = pl.any_horizontal([pl.col(c).is_not_null() for c in rule.unique])
         keyed = records.typed.select(pl.when(given).then(pl.struct(list(rule.unique)).hash(4)).alias("h"))["h"]
         if rule.when:
-            keyed = pl.select(pl.when(condition(records.typed, rule.when, functions).fill_null(False)).then(keyed)).to_series()
+            known = _with_constants(records.typed, constants or {})
+            keyed = pl.select(pl.when(condition(known, rule.when, functions).fill_null(False)).then(keyed)).to_series()
         out[f"unique {rule.id}"] = keyed
     return out
 
@@ -468,7 +480,7 @@ def _demands_of(layout: RecordLayout, f: LayoutField, codes: Mapping[str, CodeLi
 
     def demand(kind: str, where: pl.Expr, screen: pl.Expr | None = None, **args: Any) -> Iterator[_Demand]:
         for rule in named.rules_for(f, kind):
-            yield _Demand(f, rule, where, where if screen is None else screen, args)
+            yield _Demand(f, rule, where, where if screen is None else screen, {"detail": _what_is_wrong(kind, args), **args})
 
     given = state == VALUE
     if f.present_rule and has_due:
@@ -509,7 +521,23 @@ def _demands_of(layout: RecordLayout, f: LayoutField, codes: Mapping[str, CodeLi
         late = (text.str.len_chars() == 4) & ~text.is_between(pl.lit("1901"), pl.lit("2099"))
         yield from demand("date", given & late, minimum="1901", maximum="2099")
     elif f.is_number and (f.minimum or f.maximum):
-        yield from demand(_type_kind(f, named), given & _beyond(value, f) & ~(pl.lit(False) if breaks is None else breaks), type=f"between {f.minimum or 'any'} and {f.maximum or 'any'}")
+        beyond = given & _beyond(value, f) & ~(pl.lit(False) if breaks is None else breaks)
+        yield from demand(_type_kind(f, named), beyond, type=f"between {f.minimum or 'any'} and {f.maximum or 'any'}")
+
+
+def _what_is_wrong(kind: str, args: Mapping[str, Any]) -> str:
+    """A defect of a field in words, for codes under which several kinds are told."""
+    if kind in ("absent", "missing", "nil", "empty"):
+        return "is missing" if kind == "absent" else "is empty" if kind == "empty" else "has no value"
+    if kind in ("code", "code_warning"):
+        return f"is not a code of {args['lists']}"
+    if kind == "length":
+        return f"is longer or shorter than its length {args['length']}"
+    if kind == "digits":
+        return f"has more than {args['length']} digits"
+    if kind == "date":
+        return f"is not a day from {args['minimum'] or '1901-01-01'} to {args['maximum'] or '2099-12-31'}"
+    return f"is not {args['type']}"
 
 
 def _type_kind(f: LayoutField, named: LayoutCodes) -> str:

@@ -14,3 +14,5 @@ class StructureDefect:
     record: int | None
     element: str
     detail: str
+    inside: str = ""
+    """The element that it stands in, where its code depends on it: ``[codes] "order Op"`` goes before ``order``."""

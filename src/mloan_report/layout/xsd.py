@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from lxml import etree
@@ -47,6 +48,56 @@ def line_schema(layout: RecordLayout, root: str, codes: dict[str, CodeList]) -> 
             else:
                 _element(inside, field, codes)
     return etree.tostring(schema, xml_declaration=True, encoding="UTF-8", pretty_print=True)
+
+
+def attributes_schema(layouts: Sequence[RecordLayout], codes: dict[str, CodeList]) -> bytes:
+    """The XSD of a document whose values are all attributes: elements in elements, children in their order."""
+    schema = etree.Element(f"{_E}schema", nsmap={"xs": XS})
+    root = next(x for x in layouts if x.place == "root")
+    _with_attributes(schema, root, layouts, codes)
+    return etree.tostring(schema, xml_declaration=True, encoding="UTF-8", pretty_print=True)
+
+
+def _with_attributes(parent: Any, layout: RecordLayout, layouts: Sequence[RecordLayout], codes: dict[str, CodeList]) -> None:
+    many = {} if layout.place == "root" else {"minOccurs": str(layout.least), "maxOccurs": "unbounded" if layout.many else "1"}
+    inside = _sub(_sub(parent, "element", name=layout.root, **many), "complexType")
+    children = [x for x in layouts if x.parent == layout.name or (layout.place == "root" and x.place == "body" and x.parent is None)]
+    if children:
+        sequence = _sub(inside, "sequence")
+        for child in children:
+            _with_attributes(sequence, child, layouts, codes)
+    for field in layout.value_fields:
+        attribute = _sub(inside, "attribute", name=field.name, use="required" if field.required == "M" else "optional")
+        note = _sub(_sub(attribute, "annotation"), "documentation")
+        note.text = f"{field.title_local} ({field.title_en})" if field.title_local else field.title_en
+        _attribute_type(_sub(attribute, "simpleType"), field, codes)
+
+
+def _attribute_type(simple: Any, field: LayoutField, codes: dict[str, CodeList]) -> None:
+    if field.type == "date":
+        _sub(simple, "restriction", base="xs:date")
+    elif field.type == "month":
+        _sub(_sub(simple, "restriction", base="xs:string"), "pattern", value="[0-9]{4}-(0[1-9]|1[0-2])")
+    elif field.is_number:
+        out = _sub(simple, "restriction", base="xs:decimal")
+        _sub(out, "totalDigits", value=str(field.length or 18))
+        _sub(out, "fractionDigits", value=str(field.scale))
+        if field.minimum:
+            _sub(out, "minInclusive", value=field.minimum)
+        if field.maximum:
+            _sub(out, "maxInclusive", value=field.maximum)
+    else:
+        out = _sub(simple, "restriction", base="xs:string")
+        _sub(out, "minLength", value=str(field.min_length or 1))
+        if field.length:
+            _sub(out, "maxLength", value=str(field.length))
+        if field.type == "digits":
+            _sub(out, "pattern", value="[0-9]*")
+        elif field.pattern:
+            _sub(out, "pattern", value=field.pattern)
+        if field.listed and len(field.codes) == 1:
+            for code in codes[field.codes[0]].active:
+                _sub(out, "enumeration", value=code)
 
 
 def _sub(parent: Any, tag: str, **attributes: str) -> Any:

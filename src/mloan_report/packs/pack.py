@@ -6,6 +6,7 @@ possible; its data never executes anything.
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
@@ -14,7 +15,9 @@ from datetime import date
 from functools import cached_property
 from importlib.resources.abc import Traversable
 from types import ModuleType
-from typing import Any
+from typing import Any, Protocol
+
+import polars as pl
 
 from mloan_report.layout import CodeList, Group, LayoutCodes, Lookup, RecordLayout, RecordRule, RefusedLayout, parse_rules, read_codes, read_fields
 from mloan_report.layout.definition import Rounding
@@ -25,7 +28,22 @@ from mloan_report.portfolio.sql import Function
 PACK_API = 1
 # Lists of public standards, which a pack names (@external) and does not repeat.
 PUBLIC_LISTS: dict[str, Callable[[], Iterable[str]]] = {"iso4217": currencies, "country_alpha3": lambda: countries().values()}
+SECRET = "set"
+"""What is shown of a secret setting that has a value."""
 CERTAINTIES = ("official", "secondary", "public_code", "knowledge", "knowledge_low", "self_made")
+
+
+class Asked(Protocol):
+    """What is to be filed, as a pack's own code sees it: the dates, the settings, and what the recipient last accepted (by record kind)."""
+
+    @property
+    def as_of(self) -> date: ...
+    @property
+    def known_at(self) -> date | None: ...
+    @property
+    def settings(self) -> Mapping[str, str | None]: ...
+    @property
+    def previous(self) -> Mapping[str, pl.DataFrame] | None: ...
 
 
 @dataclass(frozen=True)
@@ -39,6 +57,8 @@ class Setting:
     source: str
     choices: tuple[str, ...] = ()
     required: bool = False
+    secret: bool = False
+    """Whether its value is shown nowhere but in the file: manifest and messages say only that it is set."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +96,36 @@ class Total:
     record: str
     value: str
     where: str | None = None
+    made_from: str | None = None
+    """A view whose rows are counted when the file is made, for what its records do not tell (people summed up in several of them)."""
+
+
+@dataclass(frozen=True)
+class LedgerSpec:
+    """What a ledger keeps of the pack's records: key fields and facts (never personal) by record; fields that say nothing of a change.
+
+    ``incremental`` is (setting, value, record): under it only records of that kind that changed are filed. ``partial`` is
+    (setting, values): a filing under one of them does not hold every record; empty values: none ever does.
+    """
+
+    recipient: str | None
+    keys: Mapping[str, tuple[str, ...]]
+    remember: Mapping[str, tuple[str, ...]]
+    ignore: Mapping[str, tuple[str, ...]]
+    incremental: tuple[str, str, str] | None = None
+    partial: tuple[str, tuple[str, ...]] | None = None
+
+    def is_whole(self, settings: Mapping[str, str | None]) -> bool:
+        """Whether a filing under *settings* holds every record there is."""
+        if self.partial is None:
+            return True
+        setting, values = self.partial
+        return bool(values) and settings.get(setting) not in values
+
+
+def personal_key(key: str) -> str:
+    """How a ledger keeps a key that is personal data: its SHA-256."""
+    return hashlib.sha256(key.encode()).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -199,9 +249,34 @@ class Pack:
         )
 
     @cached_property
+    def ledger(self) -> LedgerSpec | None:
+        """What a ledger keeps of the pack's records."""
+        data = self.data.get("ledger")
+        if data is None:
+            return None
+        keys, remember, ignore = ({r: tuple(f) for r, f in data.get(n, {}).items()} for n in ("keys", "remember", "ignore"))
+        layouts = {x.name: x for x in self.records()}
+        for record, fields in [*keys.items(), *remember.items(), *ignore.items()]:
+            unknown = [f for f in fields if record not in layouts or f not in layouts[record].by_column]
+            if unknown or record not in layouts:
+                raise RefusedLayout(f"{self.id}: [ledger] names {record} {', '.join(unknown)}, which is not in the layout")
+        personal = [f"{r}.{f}" for r, fields in remember.items() for f in fields if layouts[r].by_column[f].pii]
+        if personal:
+            raise RefusedLayout(f"{self.id}: [ledger] remembers personal data: {', '.join(personal)}")
+        step, part = data.get("incremental"), data.get("partial")
+        return LedgerSpec(
+            data.get("recipient"),
+            keys,
+            remember,
+            ignore,
+            (step["setting"], step["value"], step["record"]) if step else None,
+            (part.get("setting", ""), tuple(part.get("values", ()))) if part is not None else None,
+        )
+
+    @cached_property
     def totals(self) -> tuple[Total, ...]:
         """Figures that head and foot of a file state of its records."""
-        out = tuple(Total(t["name"], t["record"], t.get("value", "COUNT()"), t.get("where")) for t in self.data.get("total", []))
+        out = tuple(Total(t["name"], t["record"], t.get("value", "COUNT()"), t.get("where"), t.get("made_from")) for t in self.data.get("total", []))
         shared = {r["name"] for r in self.data["record"] if r["rows"] in ("person", "collateral")}
         for t in out:
             if t.record in shared and (t.value != "COUNT()" or t.where):
@@ -259,11 +334,15 @@ class Pack:
             raw = given.get(name, institution.get(name, setting.default))
             value = None if raw is None else str(raw).lower() if isinstance(raw, bool) else str(raw)
             if value is not None and setting.choices and value not in setting.choices:
-                raise ValueError(f"{self.id}: setting {name} is {value!r}, not one of {', '.join(setting.choices)}")
+                raise ValueError(f"{self.id}: setting {name} is {SECRET if setting.secret else repr(value)}, not one of {', '.join(setting.choices)}")
             if value is None and setting.required and need:
                 raise ValueError(f"{self.id} needs the setting {name} ({setting.meaning}): give it with --set or under [packs.{self.id}]")
             out[name] = value
         return out
+
+    def shown_settings(self, values: Mapping[str, str | None]) -> dict[str, str | None]:
+        """*values* as they may stand in a manifest: of a secret only that it is set."""
+        return {n: SECRET if v is not None and n in self.settings and self.settings[n].secret else v for n, v in sorted(values.items())}
 
     def _record(self, data: Mapping[str, Any], as_of: date | None) -> RecordLayout:
         text = self.folder.joinpath("records", data.get("fields", f"{data['name']}.csv")).read_text(encoding="utf-8")
@@ -337,6 +416,7 @@ def load_pack(folder: Traversable, package: str | None = None) -> Pack:
             s.get("source", ""),
             tuple(s.get("choices", ())),
             bool(s.get("required", False)),
+            bool(s.get("secret", False)),
         )
         for name, s in data.get("settings", {}).items()
     }

@@ -59,6 +59,10 @@ class Views:
     classified: Classified | None
     settings: Mapping[str, str | None]
     as_of: date
+    previous: Mapping[str, pl.DataFrame] | None = None
+    """What the recipient last accepted, by kind of record; None where that is not known."""
+    known_at: date | None = None
+    made_at: datetime | None = None
     loans: pl.DataFrame | None = None
     findings: list[Finding] | None = None
     done: dict[str, pl.DataFrame] = field(default_factory=dict)

@@ -34,8 +34,13 @@ Keys = Callable[[str, tuple[str, ...]], pl.DataFrame]
 
 
 def owner_kind(columns: Iterable[str], key: tuple[str, ...] = ()) -> str | None:
-    """By which column a table's rows are routed; None for tables of the institution, which are kept whole."""
+    """By which column a table's rows are routed; None for tables of the institution, which are kept whole.
+
+    A pack's own table (without *key*) goes with its loan where it names one: the person that it names beside may be no borrower, or nobody.
+    """
     names = set(columns)
+    if not key and "loan_id" in names:
+        return "loan_id"
     if "borrower_id" in names:
         return "borrower_id"
     if key[:1] == ("party_id",):

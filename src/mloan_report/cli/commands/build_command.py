@@ -43,6 +43,9 @@ def command(
     settings: Annotated[list[str] | None, typer.Option("--set", help="A setting of the pack: name=value.")] = None,
     made_at: Annotated[str | None, typer.Option("--made-at", help="When it is made, with offset; default: the clock, or SOURCE_DATE_EPOCH.")] = None,
     jobs: Jobs = None,
+    ledger: Annotated[Path | None, typer.Option("--ledger", help="The ledger of filings: start from what was accepted, and enter this one as a draft.")] = None,
+    recipient: Annotated[str | None, typer.Option("--recipient", help="Whom it goes to; default: the pack's setting, else its regulator.")] = None,
+    actor: Annotated[str | None, typer.Option("--actor", help="Who makes it; default: the user of the machine.")] = None,
     known_at: KnownAt = None,
     output: Output = "text",
     report: Report = None,
@@ -58,7 +61,21 @@ def command(
         raise CannotUse("--report lies inside --out: a filing holds nothing but its own files")
     portfolio = open_portfolio(folder)
     with progress("building"):
-        result = build(name, portfolio, when, out, known_at=known, settings=given, quarantine=quarantine, replace=replace, made_at=made, jobs=jobs)
+        result = build(
+            name,
+            portfolio,
+            when,
+            out,
+            known_at=known,
+            settings=given,
+            quarantine=quarantine,
+            replace=replace,
+            made_at=made,
+            jobs=jobs,
+            ledger=ledger,
+            recipient=recipient,
+            actor=actor,
+        )
     if result.refused or report is not None:
         show_findings(result.findings, output, report, lang)
     if result.refused:
@@ -70,6 +87,8 @@ def command(
     records = sum(f.records for f in result.files)
     print(f"{result.folder}: {records} records in {len(result.files)} files; {book['loans_filed']} loans filed, ", end="")
     print(f"{book['loans_quarantined']} quarantined, {book['loans_out_of_scope']} out of scope")
+    if result.ledger_id is not None:
+        print(f"entered as filing {result.ledger_id} in {ledger}: say ledger {ledger} --sent {result.ledger_id} when it is sent", file=sys.stderr)
     if result.quarantined:
         print(f"{result.quarantined} loans with errors were left out: see quarantined in {result.folder}/manifest.json", file=sys.stderr)
     return 0

@@ -5,6 +5,7 @@ Written with one element a line. Read as a stream by a parser that never resolve
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, BinaryIO
 
@@ -22,7 +23,7 @@ RECORDS = 20_000
 
 
 class AttributesForm(Form):
-    """``encoding`` is written into the declaration; ``encodings`` are those that may be read; ``elements`` are kinds whose element has another name."""
+    """``encoding`` is written into the declaration; ``encodings`` are those that may be read (absent: any): a file is read in the one it declares."""
 
     def __init__(self, layouts: Sequence[RecordLayout], spec: Mapping[str, Any]) -> None:
         super().__init__(layouts, spec)
@@ -72,15 +73,27 @@ class AttributesForm(Form):
 
     def read(self, stream: BinaryIO, file: str = "", line: int = 1, *, whole: bool = True) -> Iterator[Batch]:
         start = stream.read(4096)
-        if markup := forbidden_markup(start):
+        if markup := forbidden_markup(start.replace(b"\0", b"")):
             yield Batch(defects=[StructureDefect("forbidden", 1, None, markup, "is never read: a file with a DTD or entities is refused")])
             return
         if not whole:
             start = f'<?xml version="1.0" encoding="{self.encoding.upper()}"?><{self.root.root}>'.encode() + start
-        elif not start.lstrip(b"\xef\xbb\xbf \r\n\t").startswith(b"<"):
+        elif not start.replace(b"\0", b"").lstrip(b"\xff\xfe\xef\xbb\xbf \r\n\t").startswith(b"<"):
             yield Batch(defects=[StructureDefect("root", 1, None, self.root.root, "is not there: this is not XML")])
             return
+        elif (declared := _declared(start)) not in [e.lower() for e in self.spec.get("encodings", [declared])]:
+            yield Batch(defects=[StructureDefect("encoding", 1, None, declared, f"is not an encoding that may be used ({', '.join(self.spec['encodings'])})")])
+            return
         yield from _Reading(self, file, line - 1, whole).batches(_Ahead(start, stream, b"" if whole else f"</{self.root.root}>".encode()))
+
+
+_ENCODING = re.compile(rb"""^[^<]*<\?xml[^>]*?encoding *= *["']([^"']*)""")
+
+
+def _declared(start: bytes) -> str:
+    """The encoding that the declaration names, in small letters; utf-8 where it names none."""
+    found = _ENCODING.match(start.replace(b"\0", b""))
+    return found[1].decode("ascii", "replace").lower() if found else "utf-8"
 
 
 class _Ahead:
@@ -170,9 +183,9 @@ class _Reading:
     def _placed(self, layout: RecordLayout, above: RecordLayout, seen: dict[str, int], at: int) -> None:
         order = [x.name for x in self.form.children_of(above.name)]
         if any(order.index(n) > order.index(layout.name) for n in seen):
-            self._defect("order", at, layout.root, f"stands out of order inside {above.root}")
+            self._defect("order", at, layout.root, f"stands out of order inside {above.root}", above.root)
         if layout.name in seen and not layout.many:
-            self._defect("twice", at, layout.root, f"stands a second time inside one {above.root}")
+            self._defect("twice", at, layout.root, f"stands a second time inside one {above.root}", above.root)
         seen[layout.name] = seen.get(layout.name, 0) + 1
 
     def _add(self, layout: RecordLayout, element: Any, at: int, parent: int) -> int:
@@ -210,10 +223,10 @@ class _Reading:
             return
         for child in self.form.children_of(layout.name):
             if seen.get(child.name, 0) < child.least:
-                self._defect("absent_record", (element.sourceline or 1) + self.shift, child.root, f"is missing inside {layout.root}")
+                self._defect("absent_record", (element.sourceline or 1) + self.shift, child.root, f"is missing inside {layout.root}", layout.root)
 
-    def _defect(self, kind: str, line: int, element: str, detail: str) -> None:
-        self.out.defects.append(StructureDefect(kind, line, None, element, detail))
+    def _defect(self, kind: str, line: int, element: str, detail: str, inside: str = "") -> None:
+        self.out.defects.append(StructureDefect(kind, line, None, element, detail, inside))
 
     def _batch(self) -> Batch:
         for name, lines in self.lines.items():

@@ -23,7 +23,9 @@ BOM = b"\xef\xbb\xbf"
 
 
 class DelimitedForm(Form):
-    """``separator``, ``quoted``, ``plain_text`` (control characters and blanks around a value are defects ``control`` and ``blanks``), ``names`` (a first line of column names, with ``place`` free or not), else each line begins with its kind."""
+    """``separator``; ``quoted``; ``plain_text``: control characters and blanks around a value are defects (``control``, ``blanks``);
+    ``names``: the first line has the column names, else each line begins with its kind.
+    """
 
     def __init__(self, layouts: Sequence[RecordLayout], spec: Mapping[str, Any]) -> None:
         super().__init__(layouts, spec)

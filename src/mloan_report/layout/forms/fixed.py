@@ -23,12 +23,17 @@ LEAST, MOST = 426, 9999
 
 
 class FixedForm(Form):
-    """``length_word`` names the field that holds a record's length. ``sign`` is where (from 1) head and foot records have their identifier."""
+    """``length_word`` names the field that holds a record's length, ``signs`` how head and foot begin after it. ``lenient`` mends and says so;
+    ``joined`` lets further heads stand between the records (files of several senders in one); ``pad_to`` is the length of every record
+    that is not longer.
+    """
 
     def __init__(self, layouts: Sequence[RecordLayout], spec: Mapping[str, Any]) -> None:
         super().__init__(layouts, spec)
         self.word: str = spec["length_word"]
         self.lenient: bool = spec.get("lenient", False)
+        self.joined: bool = spec.get("joined", False)
+        self.pad_to: int = spec.get("pad_to", 0)
         self.base = self.tops[0]
         self.segments = self.children_of(self.base.name)
         self.signs = {x.name: str(spec["signs"][x.name]) for x in (*self.heads, *self.feet)}
@@ -47,6 +52,8 @@ class FixedForm(Form):
             frame = (
                 frame.join(told, on=ROWNUM, how="left", maintain_order="left").with_columns(pl.col("body") + pl.col(child.name).fill_null("")).drop(child.name)
             )
+        if self.pad_to:
+            frame = frame.with_columns(pl.col("body").str.pad_end(self.pad_to - 4, " "))
         word = (pl.col("body").str.len_chars() + 4).cast(pl.String).str.zfill(4)
         return frame.select((word + pl.col("body") + self.line_end).alias("text"))["text"]
 
@@ -108,8 +115,8 @@ def _by_words(data: bytes, form: FixedForm, line: int, reading: _Reading, *, fin
         word = data[at + skip : at + skip + 4]
         size = int(word) if word.isdigit() else 0
         if not LEAST <= size <= MOST:
-            detail = f"is {word.decode('latin-1')!r}, not between {LEAST:04d} and {MOST}: nothing after it is read"
-            raise Unreadable(StructureDefect("length_word", line + len(out), None, form.word, detail))
+            detail = f"{_said(word.decode('latin-1'))}, not between {LEAST:04d} and {MOST}: nothing after it is read"
+            raise Unreadable(StructureDefect("length_range", line + len(out), None, form.word, detail))
         if at + skip + size > len(data):
             break
         out.append(decoded(data[at : at + skip + size], form.encoding, line))
@@ -118,6 +125,16 @@ def _by_words(data: bytes, form: FixedForm, line: int, reading: _Reading, *, fin
     if final and rest.strip(b"\r\n \x1a"):
         raise Unreadable(StructureDefect("cut_short", line + len(out), None, "", f"stops after {len(rest)} bytes of a record"))
     return out, rest
+
+
+def _said(word: str) -> str:
+    """What a length word says; anything but digits may be part of a name and is not shown."""
+    return f"says {word!r}" if word.isascii() and word.isdigit() else "is not four digits"
+
+
+def _tag(text: str) -> str:
+    """A segment's tag as it may be shown: anything else may be part of a name."""
+    return f" ({text!r})" if re.fullmatch("[A-Z][0-9]", text) else ""
 
 
 @dataclass
@@ -174,10 +191,13 @@ class _Reading:
 
     def end(self) -> Batch:
         out = Batch()
+        lenient = self.form.lenient
         if self.whole and not self.head_seen:
-            out.defects.append(StructureDefect("root", 1, None, self.form.heads[0].name, "does not stand first"))
+            said = "is missing: read without it" if lenient else "does not stand first"
+            out.defects.append(StructureDefect("mended" if lenient else "root", 1, None, self.form.heads[0].name, said))
         if self.whole and self.foot_at is None:
-            out.defects.append(StructureDefect("foot", self.last, None, self.form.feet[0].name, "is missing: the file stops before its end"))
+            said = "is missing: read without it" if lenient else "is missing: the file stops before its end"
+            out.defects.append(StructureDefect("mended" if lenient else "foot", self.last, None, self.form.feet[0].name, said))
         lf, crlf = self.ends["LF"], self.ends["CR LF"]
         if self.whole and (lf or not crlf):
             said = f"{lf} records end with LF and {crlf} with CR LF" if lf else "no line ends between the records"
@@ -207,8 +227,9 @@ class _Reading:
         stated = pl.select(pl.when(word.str.contains("^[0-9]{4}$")).then(word)).to_series().cast(pl.Int64, strict=False)
         wrong = (stated != size).fill_null(True)
         for i in wrong.arg_true().to_list():
-            detail = f"says {word[i]!r}, the record has {size[i]} characters"
-            out.defects.append(StructureDefect("length_word", int(numbers[i]), None, form.word, detail))
+            detail = f"{_said(word[i])}, the record has {size[i]} characters"
+            possible = stated[i] is not None and LEAST <= stated[i] <= MOST
+            out.defects.append(StructureDefect("length_word" if possible else "length_range", int(numbers[i]), None, form.word, detail))
         short = size < least
         for i in short.arg_true().to_list():
             out.defects.append(StructureDefect("cut_short", int(numbers[i]), None, "", f"has {size[i]} of {least} characters; the record is not read"))
@@ -229,7 +250,7 @@ class _Reading:
                 if bare[i]
                 else f"has {size[i]} of {least} characters, filled with blanks"
                 if size[i] < least
-                else f"says {mended[i][:4]!r}, read by line"
+                else f"{_said(mended[i][:4])}, read by line"
             )
             out.defects.append(StructureDefect("mended", int(numbers[i]), None, form.word, what))
         return pl.select(right + mended.str.slice(4)).to_series()
@@ -246,12 +267,13 @@ class _Reading:
             at, kind = int(numbers[i]), str(kinds[i])
             if kind in heads:
                 if self.head_seen:
-                    out.defects.append(StructureDefect("twice", at, None, kind, "stands a second time"))
+                    if not self.form.joined:
+                        out.defects.append(StructureDefect("root", at, None, kind, "stands a second time"))
                 elif not (self.first and i == 0):
                     out.defects.append(StructureDefect("root", at, None, kind, "does not stand first"))
                 self.head_seen = True
             elif self.foot_at is not None:
-                out.defects.append(StructureDefect("twice", at, None, kind, "stands a second time"))
+                out.defects.append(StructureDefect("foot", at, None, kind, "stands a second time"))
             else:
                 self.foot_at = at
         self.first = False
@@ -283,7 +305,7 @@ class _Reading:
             tag = left["rest"].str.slice(0, 2)
             unknown = ~tag.is_in(list(places))
             for row in left.filter(unknown).iter_rows(named=True):
-                detail = f"is not a segment ({row['rest'][:2]!r} at column {row['at']}); the rest of the record is not read"
+                detail = f"at column {row['at']} is no segment's tag{_tag(row['rest'][:2])}; the rest of the record is not read"
                 out.defects.append(StructureDefect("unknown", row["line"], row["parent"] + 1, "", detail))
             left = left.filter(~unknown).with_columns(
                 place=tag.filter(~unknown).replace_strict(places, return_dtype=pl.Int64),

@@ -23,7 +23,7 @@ from mloan_report.layout.structure import StructureDefect
 class TaggedForm(Form):
     """``separator``; ``trailing``: separators more than fields at a segment's end; ``break``: what stands after an outermost record;
     ``head_break``, ``foot_break``, ``final``: what stands after the head, before and after the foot; ``repeat``: an outer segment is
-    written again before each of its last kind of inner ones.
+    written again before each of its last kind of inner ones. A line feed in what stands between is the envelope's ``line_end``.
     """
 
     def __init__(self, layouts: Sequence[RecordLayout], spec: Mapping[str, Any]) -> None:
@@ -32,7 +32,7 @@ class TaggedForm(Form):
         self.trailing: int = spec.get("trailing", 0)
         self.accepted: tuple[int, ...] = tuple(spec.get("trailing_accepted", (self.trailing,)))
         self.repeat: bool = spec.get("repeat", False)
-        self.breaks = {n: str(spec.get(n, "")) for n in ("break", "head_break", "foot_break", "final")}
+        self.breaks = {n: str(spec.get(n, "")).replace("\n", self.line_end) for n in ("break", "head_break", "foot_break", "final")}
         self.outer = self.tops[0]
         self.inner = self.children_of(self.outer.name)
         self.body = {x.name: x for x in (self.outer, *self.inner)}
@@ -145,9 +145,7 @@ class _Reading:
         own = text.rstrip("\r\n")
         size = width(layout)
         if len(own) != size:
-            out.defects.append(
-                StructureDefect("cut_short" if len(own) < size else "after_foot", line, None, layout.name, f"has {len(own)} of {size} characters")
-            )
+            out.defects.append(StructureDefect("foot" if len(own) < size else "after_foot", line, None, layout.name, f"has {len(own)} of {size} characters"))
         lines = pl.Series([line], dtype=pl.UInt32)
         finder = StructureFinder(layout, lines, out.defects)
         out.records[layout.name] = records_of(layout, fixed_text(layout, pl.Series([own.ljust(size)[:size]]), finder), lines, self.file)
@@ -201,6 +199,11 @@ class _Reading:
                     out.defects.append(
                         StructureDefect("twice", row["line"], row["top"] + 1, x.name, f"stands {row[x.name]} times after one {self.form.outer.name}")
                     )
+        if self.form.repeat:  # each of the last kind has its own outer segment
+            last = self.form.inner[-1]
+            for row in first.filter(pl.col(last.name) > 1).iter_rows(named=True):
+                detail = f"stands {row[last.name]} times after one {self.form.outer.name}, which is to be repeated before each"
+                out.defects.append(StructureDefect("order", row["line"], row["top"] + 1, last.name, detail))
         places = {n: i for i, n in enumerate(self.form.body)}
         ordered = frame.with_columns(place=pl.col("tag").replace_strict(places, return_dtype=pl.Int64))
         late = ordered.filter(pl.col("place") < pl.col("place").shift(1).over("top"))
@@ -240,6 +243,10 @@ class _Reading:
         if rows.height == 0:
             return
         parts = rows["text"].str.split(form.separator)
+        beyond = parts.list.slice(len(fields)).list.join("") != ""
+        for i in (beyond & (parts.list.len() == len(fields) + expected)).fill_null(False).arg_true().to_list():
+            detail = "holds a value after its last field"
+            out.defects.append(StructureDefect("columns", int(rows["line"][i]), int(rows["n"][i]) + 1, layout.name, detail))
         text = pl.DataFrame([parts.list.get(i, null_on_oob=True).fill_null("").alias(f.column) for i, f in enumerate(fields)])
         place = None if layout is form.outer else {PARENT: rows["n"], TOP: rows["n"]}
         out.records[layout.name] = records_of(layout, text, rows["line"], self.file, place)

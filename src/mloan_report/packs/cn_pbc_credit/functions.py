@@ -8,17 +8,15 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import date, datetime
 from functools import cache
 from importlib.resources import files
-from pathlib import Path
 from typing import Any
 
 import polars as pl
-from lxml import etree
 
 from mloan_report.identity import read_holder
 from mloan_report.model.finding import Finding
-from mloan_report.packs.pack import Pack
+from mloan_report.packs.pack import Asked, Pack, personal_key
 from mloan_report.packs.views import Views
-from mloan_report.portfolio import Portfolio, UnusableInput
+from mloan_report.portfolio import Portfolio
 from mloan_report.position import Positions, work_out_pairs
 from mloan_report.position.history import month_ends
 
@@ -26,21 +24,21 @@ OPENED, CLOSED, SETTLED, FIRST, CLOSED_ON_SETTLEMENT, RECOVERED = "10", "20", "3
 PACK = "cn_pbc_credit"
 
 
-def pairs(portfolio: Portfolio, now: Positions, as_of: date, known_at: date | None, settings: Mapping[str, str | None]) -> pl.DataFrame:
+def pairs(portfolio: Portfolio, now: Positions, request: Asked) -> pl.DataFrame:
     """The account reports that fall due: loan_id, as_of (the RptDate) and rpt_code.
 
-    Without history: each account open at as_of once, 31 where as_of is a settlement day for it, else 10. With it: what
-    fell due since the latest RptDate reported: openings, month ends (or due days), closings, recovered arrears; an account
+    Where nothing was accepted before: each account open at as_of once, 31 where as_of is a settlement day for it, else 10. Else
+    what fell due since the latest RptDate accepted: openings, month ends (or due days), closings, recovered arrears; an account
     never reported before comes first with 10 or 31, whatever has happened since.
     """
-    told = read_history(Path(folder), portfolio, settings) if (folder := settings.get("history")) else None
+    as_of, known_at, settings = request.as_of, request.known_at, request.settings
+    known = _accounts(portfolio, settings, request.previous)
+    since = known["reported_on"].max()
     loans = now.loans.join(portfolio.table("loans").select("loan_id", "disbursed_on").unique("loan_id"), on="loan_id", how="left", maintain_order="left")
     loans = loans.filter(~pl.col("status").is_in(["not_disbursed", "cancelled"])).with_columns(ended_on=_ended_on(portfolio)).drop("as_of")
-    if told is None or told.latest is None:
+    if not isinstance(since, date):
         still_open = loans.filter(pl.col("ended_on").is_null())
         return _first_reports(still_open, as_of, settings)
-    since = told.latest
-    known = told.accounts
     fresh = loans.join(known, on="loan_id", how="anti", maintain_order="left")
     reported = loans.join(known, on="loan_id", how="inner", maintain_order="left").filter(~pl.col("closed"))
     opened = fresh.filter((pl.col("disbursed_on") > since) & (pl.col("disbursed_on") <= as_of))
@@ -125,61 +123,20 @@ def _recoveries(portfolio: Portfolio, loans: pl.DataFrame, due: pl.DataFrame, si
     return good.select("loan_id", "as_of", rpt_code=pl.lit(RECOVERED))
 
 
-class History:
-    """What was reported before: accounts with their last RptDate and whether they were closed; people by key."""
-
-    def __init__(self) -> None:
-        self.rows: dict[str, tuple[date, bool]] = {}
-        self.people: dict[tuple[str, str], date] = {}
-        self.codes: dict[str, str] = {}
-
-    @property
-    def latest(self) -> date | None:
-        """The latest RptDate of any account."""
-        return max((d for d, _ in self.rows.values()), default=None)
-
-    @property
-    def accounts(self) -> pl.DataFrame:
-        """loan_id, reported_on, closed."""
-        rows = [(self.codes[c], d, closed) for c, (d, closed) in self.rows.items() if c in self.codes]
-        return pl.DataFrame(rows, schema={"loan_id": pl.String, "reported_on": pl.Date, "closed": pl.Boolean}, orient="row")
-
-
-def read_history(folder: Path, portfolio: Portfolio, settings: Mapping[str, str | None]) -> History:
-    """The earlier filings in *folder* (and folders in it). :class:`UnusableInput` where there is none or one is unreadable."""
-    if not folder.is_dir():
-        raise UnusableInput(f"the setting history names {folder}, which is not a folder")
-    out = History()
+def _accounts(portfolio: Portfolio, settings: Mapping[str, str | None], previous: Mapping[str, pl.DataFrame] | None) -> pl.DataFrame:
+    """The accounts reported before: loan_id, reported_on (the last RptDate) and whether they were closed."""
+    told = previous.get("210") if previous else None
+    if told is None:
+        return pl.DataFrame(schema={"loan_id": pl.String, "reported_on": pl.Date, "closed": pl.Boolean})
     codes = _account_codes(portfolio, settings)
-    out.codes = {code: loan for loan, code in codes.select("loan_id", "account_code").rows()}
-    files = sorted(folder.rglob("*.txt"))
-    for path in files:
-        for kind, facts in _earlier_records(path):
-            on = date.fromisoformat(facts["RptDate"])
-            if kind == "InAcctInf":
-                before = out.rows.get(facts["AcctCode"])
-                if before is None or on >= before[0]:
-                    out.rows[facts["AcctCode"]] = (on, facts["RptDateCode"] in (CLOSED, CLOSED_ON_SETTLEMENT))
-            elif kind == "InBasInf":
-                key = (facts["IDType"], facts["IDNum"])
-                out.people[key] = max(on, out.people.get(key, on))
-    return out
+    rows = told.select(account_code="key", reported_on=pl.col("RptDate").str.to_date(), closed=pl.col("RptDateCode").is_in([CLOSED, CLOSED_ON_SETTLEMENT]))
+    return codes.join(rows, on="account_code", how="inner", maintain_order="left").select("loan_id", "reported_on", "closed")
 
 
-def _earlier_records(path: Path) -> Iterator[tuple[str, dict[str, str]]]:
-    parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False)
-    with path.open("rb") as stream:
-        if not stream.readline().startswith(b"A050"):
-            return
-        for number, line in enumerate(stream, start=2):
-            if not line.strip():
-                continue
-            try:
-                record = etree.fromstring(line.strip(), parser)[0]
-                base = {str(e.tag): e.text or "" for e in record[0]}
-                yield str(record.tag), base
-            except (etree.XMLSyntaxError, IndexError) as error:
-                raise UnusableInput(f"{path}, line {number}: the earlier filing cannot be read ({error})") from None
+def _people(previous: Mapping[str, pl.DataFrame] | None) -> dict[str, date]:
+    """The last RptDate of the basic information of each person reported before, by the key that the ledger has for them."""
+    told = previous.get("110") if previous else None
+    return {} if told is None else dict(told.select("key", pl.col("RptDate").str.to_date()).rows())
 
 
 def _account_codes(portfolio: Portfolio, settings: Mapping[str, str | None]) -> pl.DataFrame:
@@ -237,11 +194,10 @@ def view_customer(views: Views) -> pl.DataFrame:
         {"branch_id": list(branches), "branch_filed_code": [str(v) for v in branches.values()]}, schema={"branch_id": pl.String, "branch_filed_code": pl.String}
     )
     people = people.join(spouses, on="spouse_id", how="left", maintain_order="left").join(filed, on="branch_id", how="left", maintain_order="left")
-    told = read_history(Path(folder), views.portfolio, views.settings).people if (folder := views.settings.get("history")) else {}
-    key = pl.struct(
-        pl.when(pl.col("id_cn_ric").is_not_null()).then(pl.lit("10")).otherwise(pl.lit("2")).alias("t"), pl.coalesce("id_cn_ric", "id_passport").alias("n")
-    )
-    last = people.select(key.alias("k"))["k"].map_elements(lambda k: told.get((k["t"], k["n"])), return_dtype=pl.Date, skip_nulls=False)
+    told = _people(views.previous)
+    kind = pl.when(pl.col("id_cn_ric").is_not_null()).then(pl.lit("10")).otherwise(pl.lit("2"))
+    keys = people.select((kind + "|" + pl.coalesce("id_cn_ric", "id_passport")).alias("k"))["k"]
+    last = pl.Series([told.get(personal_key(k)) if k is not None else None for k in keys.to_list()], dtype=pl.Date)
     changed = pl.max_horizontal([f"{b}_updated_on" for b in ("identity", "spouse", "education", "employment", "housing", "mailing", "income")])
     people = people.with_columns(last.alias("reported_on"), changed_on=changed)
     people = people.filter(pl.col("reported_on").is_null() | (pl.col("changed_on") > pl.col("reported_on")))

@@ -1,0 +1,1 @@
+"""India: the common data format of microfinance lenders for credit information companies (MFI CDF)."""
