@@ -84,9 +84,9 @@ class _Judging:
         self.around = {n for n, x in self.layouts.items() if x.place != "body"}
         rules = [r for r in pack.rules if (r.violated_if or r.unique or r.refers_to or not r.offline) and r.in_force(self.out.as_of)]
         self.at_end = [r for r in rules if set(r.records) <= self.around and not r.is_of_file]
-        rest = [r for r in rules if r not in self.at_end and not r.is_of_file]
+        rest = [r for r in rules if not set(r.records) <= self.around and not r.is_of_file]
         self.across = [r for r in rest if _looks_across(r, self.layouts)]
-        self.local = [r for r in rest if r not in self.across]
+        self.local = [r for r in rest if not _looks_across(r, self.layouts)]
         self.needed = _columns_needed(self.across, self.layouts)
         self.narrow: list[Batch] = []
 
