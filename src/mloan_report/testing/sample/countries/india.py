@@ -45,6 +45,7 @@ valid_from = 2020-01-01
 [[policies]]
 from_on = 2020-01-01
 classification = "IN-RBI-IRACP"
+provisions = "IN-RBI-NBFC-MFI"
 
 [packs.in_mfi_cdf]
 member_id = "MFI0000ABC"
