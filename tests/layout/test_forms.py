@@ -16,7 +16,7 @@ from mloan_report.layout.fingerprint import unit_fingerprints
 from mloan_report.layout.forms import Form, form_of
 from mloan_report.layout.forms.batch import records_of
 from mloan_report.layout.records import PARENT, ROWNUM, TOP, RecordSet, with_lookup
-from mloan_report.layout.rules import LayoutCodes, check_layout, parse_rules
+from mloan_report.layout.rules import LayoutCodes, check_layout, parse_rules, unique_hashes
 from mloan_report.layout.trees import inside, joined_batches
 from mloan_report.model.finding import Rule
 
@@ -193,7 +193,11 @@ SPOILT = [
     ("tagged", b"TRL", b"TLR", "foot", 2),
     ("tagged", b"ADR|y|", b"", "absent_record", 1),
     ("tagged", b"ADR|y|", b"ADR|y|ADR|z|", "twice", 1),
+    ("tagged", b"|\r\nTRL", b"|X\r\nTRL", "columns", 1),
+    ("tagged", b"TRL  ", b"TRL ", "foot", 2),
+    ("tagged", b"TRL  ", b"TRL   ", "after_foot", 2),
     ("repeated", b"ACT|c|7|\r\n", b"ACT|c|7||||\r\n", "columns", 4),
+    ("repeated", b"ACT|c|7|\r\n", b"ACT|c|7|ACT|d|8|\r\n", "order", 4),
     ("xml", b'<Op Id="c"', b'<Po Id="c"', "unreadable", 12),
     ("xml", b' Sum="3"', b' Sum="3" Extra="1"', "attribute", 10),
     ("xml", b"</Doc>", b"", "unreadable", 18),
@@ -234,6 +238,76 @@ def test_any_names_and_numbers_survive_a_file_of_fixed_width_and_one_of_xml(peop
         b = unit_fingerprints(back.records[top], inside(top, back.records[top], back.records))
         assert a.to_list() == b.to_list()
         assert file_of(form, back.records) == file_of(form, made)
+
+
+def test_line_feeds_between_segments_are_the_line_ends_of_the_envelope() -> None:
+    spec = {"form": "tagged", "separator": "|", "trailing": 1, "break": "\n", "head_break": "\n", "final": "\n", "repeat": True, "encoding": "latin-1"}
+    windows = file_of(REPEATED, books(REPEATED))
+    assert file_of(form_of(TAGGED_KINDS, {**spec, "line_end": "\r\n"}), books(REPEATED)) == windows
+    assert file_of(form_of(TAGGED_KINDS, {**spec, "line_end": "\n"}), books(REPEATED)) == windows.replace(b"\r\n", b"\n")
+
+
+def test_where_a_key_must_stand_once_may_hang_on_a_setting() -> None:
+    said = {"severity": "error", "record": "row", "message": "m", "why": "w", "fix": "f", "source": "s", "certainty": "official"}
+    rules = parse_rules([{**said, "id": "A", "unique": ["uid"], "when": "set_once = 'yes'"}], "x.toml")
+    twice = rows(QUOTED, "row", [{"uid": "1", "note": "", "sum": "5"}, {"uid": "1", "note": "", "sum": "6"}])
+    assert unique_hashes(rules, twice, {}, {"set_once": "yes"})["unique A"].n_unique() == 1
+    assert unique_hashes(rules, twice, {}, {"set_once": "no"})["unique A"].null_count() == 2
+
+
+def fixed(**spec: Any) -> Form:
+    """The form of fixed width with more said in its envelope."""
+    return form_of(list(FIXED.layouts.values()), {**FIXED.spec, **spec})
+
+
+def defects(form: Form, data: bytes) -> list[tuple[str, int | None]]:
+    return [(d.kind, d.line) for d in read(form, data).defects]
+
+
+def test_a_length_word_out_of_range_is_another_defect_than_one_that_does_not_fit() -> None:
+    data = file_of(FIXED, books(FIXED))
+    assert defects(FIXED, data.replace(b"0466", b"0425", 1)) == [("length_range", 2)]
+    assert defects(FIXED, data.replace(b"0466", b"04A6", 1)) == [("length_range", 2)]
+    assert defects(FIXED, data.replace(b"0466", b"0467", 1)) == [("length_word", 2)]
+
+
+def test_reserved_columns_that_hold_something_are_no_padding() -> None:
+    data = file_of(FIXED, books(FIXED))
+    assert defects(FIXED, data.replace(b"HEADER ", b"HEADER1", 1)) == [("reserved", 1)]
+
+
+def test_a_second_head_is_a_defect_unless_files_are_joined_and_a_second_foot_always() -> None:
+    lines = file_of(FIXED, books(FIXED)).split(b"\r\n")
+    twice = b"\r\n".join([*lines[:2], lines[0], *lines[2:]])
+    assert defects(FIXED, twice) == [("root", 3)]
+    assert defects(fixed(joined=True), twice) == []
+    assert defects(fixed(joined=True), b"\r\n".join([*lines[:-1], lines[-2], b""])) == [("foot", 6), ("after_foot", 6)]
+
+
+def test_a_lenient_reader_does_without_head_and_foot_and_says_so() -> None:
+    lines = file_of(FIXED, books(FIXED)).split(b"\r\n")
+    assert defects(fixed(lenient=True), b"\r\n".join([*lines[1:-2], b""])) == [("mended", 1), ("mended", 3)]
+    assert defects(FIXED, b"\r\n".join([*lines[1:-2], b""])) == [("root", 1), ("foot", 3)]
+
+
+def test_records_filled_to_one_length_are_read_back_the_same() -> None:
+    form = fixed(pad_to=500)
+    made = books(FIXED)
+    data = file_of(form, made)
+    assert {len(x) for x in data.split(b"\r\n") if x} == {500}
+    back = read(form, data)
+    assert back.defects == []
+    assert file_of(form, back.records) == data
+    assert file_of(FIXED, back.records) == file_of(FIXED, made)
+
+
+def test_what_stands_where_a_tag_or_a_length_word_should_is_not_shown_when_it_may_be_a_name() -> None:
+    data = file_of(FIXED, books(FIXED))
+    shown = [d.detail for d in read(FIXED, data.replace(b"J1B", b"ANN", 1)).defects]
+    assert shown
+    assert not [s for s in shown if "AN" in s]
+    assert [d for d in read(FIXED, data.replace(b"J1B", b"J7B", 1)).defects if "'J7'" in d.detail]
+    assert not [d for d in read(FIXED, data.replace(b"0466", b"ANNA", 1)).defects if "ANNA" in d.detail]
 
 
 def test_a_file_of_xml_is_read_in_the_encoding_that_it_declares_and_only_one_that_may_be_used() -> None:

@@ -18,6 +18,7 @@ from mloan_report.layout.text import from_text, scaled_text
 from mloan_report.layout.xml_reader import read_lines
 from mloan_report.layout.xml_writer import record_texts
 from mloan_report.packs import packs
+from mloan_report.packs.sql_functions import common_functions
 from mloan_report.portfolio.sql import RefusedExpression, compile_sql, condition, evaluate_one
 
 FRAME = pl.DataFrame(
@@ -184,3 +185,13 @@ def test_settings_of_every_pack_say_what_they_mean() -> None:
             assert setting.meaning
         assert pack.versions
         assert [v.effective_from for v in pack.versions] == sorted({v.effective_from for v in pack.versions})
+
+
+@pytest.mark.parametrize(
+    ("text", "folded", "odd"), [("Müller-Óñå", "Muller-Ona", False), ("ﬁne Å", "fine A", False), ("Łuk", " uk", True), ("王a", " a", True)]
+)
+def test_letters_are_folded_to_ascii_and_what_cannot_be_is_a_blank_that_can_be_asked_for(text: str, folded: str, odd: bool) -> None:
+    frame = pl.DataFrame({"t": [text, None]})
+    functions = common_functions()
+    assert evaluate_one(frame, compile_sql("FOLD_ASCII(t)", frame.columns, functions)).to_list() == [folded, None]
+    assert evaluate_one(frame, compile_sql("UNFOLDABLE(t)", frame.columns, functions)).to_list() == [odd, None]

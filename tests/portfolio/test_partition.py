@@ -193,3 +193,17 @@ def test_the_command_line_reads_a_book_in_buckets_like_any_other(book: Path, lai
             said.append(capsys.readouterr().out)
         assert said[0] == said[1]
         assert said[0]
+
+
+def test_a_packs_own_row_goes_with_its_loan_whoever_it_names_beside(tmp_path: Path) -> None:
+    folder = make_sample(60, "US", 2, tmp_path / "book")
+    facts = pl.read_csv(folder / "us_metro2_facts.csv", infer_schema=False)
+    facts.with_columns(borrower_id=pl.when(pl.int_range(pl.len()) % 2 == 0).then(pl.lit("P99999999"))).write_csv(folder / "us_metro2_facts.csv")
+    buckets = Buckets(partition_portfolio(folder, tmp_path / "laid", 3))
+    found = 0
+    for n in range(buckets.count):
+        part = buckets.bucket(n)
+        named = part.extra["us_metro2_facts"]["loan_id"].to_list() if "us_metro2_facts" in part.extra else []
+        assert set(named) <= set(part.table("loans")["loan_id"].to_list())
+        found += sum(loan not in part.guest_loans for loan in named)
+    assert found == facts.height

@@ -100,6 +100,8 @@ def request_for(
         values = chosen.settings_for(dict(settings or {}), given, need=need_settings)
     except ValueError as error:
         raise UnusableInput(str(error)) from None
+    dated = chosen.hook("settings_on")
+    values = dated(values, as_of) if dated else values
     zone = ZoneInfo(portfolio.institution.time_zone)
     book = portfolio if isinstance(portfolio, Portfolio) else Portfolio(portfolio.institution, {})
     return FilingRequest(chosen, book, as_of, known_at, values, (made_at or clock()).astimezone(zone))

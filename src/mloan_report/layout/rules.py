@@ -436,7 +436,7 @@ class _Demand:
 
 
 def _check_fields(records: RecordSet, own: RecordSet, fields: Sequence[LayoutField], codes: Mapping[str, CodeList], named: LayoutCodes) -> list[Finding]:
-    fields = [f for f in fields if f.column in own.text.columns]
+    fields = [f for f in fields if f.column in own.text.columns and f.type != "size"]  # a length word is the form's own
     if not fields or own.height == 0:
         return []
     frame = _field_frame(own, fields)

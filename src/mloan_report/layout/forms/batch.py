@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, BinaryIO
 
 import polars as pl
@@ -85,8 +86,9 @@ def records_of(layout: RecordLayout, text: pl.DataFrame, lines: pl.Series, file:
     return RecordSet(layout, pl.DataFrame(typed), given, state, {}, lines.cast(pl.UInt32).alias("line"), files)
 
 
+@cache
 def no_records(layout: RecordLayout) -> RecordSet:
-    """An empty set of records of *layout*."""
+    """An empty set of records of *layout*; made once, for every batch of a file asks for it."""
     text = pl.DataFrame(schema={f.column: pl.String for f in layout.value_fields})
     none = pl.Series("line", [], dtype=pl.UInt32)
     place = {PARENT: none, TOP: none} if layout.parent else None
@@ -137,6 +139,8 @@ def padded_left(f: LayoutField) -> bool:
 def misplaced(f: LayoutField) -> pl.Expr:
     """Where the raw text of a field of fixed width is not padded as it should be."""
     raw = pl.col(f.column)
+    if f.type == "size":
+        return pl.lit(False)  # the form judges it against the record's length
     if f.type == "blank":
         return raw.str.strip_chars(" ") != ""
     if padded_left(f):

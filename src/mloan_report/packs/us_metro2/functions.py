@@ -10,6 +10,7 @@ import polars as pl
 from mloan_report import __version__
 from mloan_report.packs.sql_functions import common_functions
 from mloan_report.packs.us_metro2.facts import account_facts, facts, person_facts
+from mloan_report.packs.us_metro2.filed import with_filed_history
 from mloan_report.packs.us_metro2.lists import lists
 from mloan_report.packs.us_metro2.people import base_ecoa, joint, with_base_person
 from mloan_report.packs.us_metro2.status import with_status
@@ -101,7 +102,7 @@ def view_account(views: Views) -> pl.DataFrame:
     rows = loans.join(account_facts(known, views.as_of), on="loan_id", how="left", maintain_order="left")
     said = person_facts(known, views.as_of).rename({"party_id": "base_party_id"})
     rows = rows.join(said, on=["loan_id", "base_party_id"], how="left", maintain_order="left")
-    rows = base_ecoa(rows, joint(views, rows, known))
+    rows = with_filed_history(views, base_ecoa(rows, joint(views, rows, known)))
     rows = rows.with_columns(
         made_at=pl.lit(views.made_at, pl.Datetime("us")),
         given_first_delinquency_on=pl.col("fact_DateFirstDelinquency").str.to_date("%Y-%m-%d", strict=False),

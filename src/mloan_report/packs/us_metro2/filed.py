@@ -1,0 +1,33 @@
+"""The history that was filed: where the file before this one was accepted, the months go on from what it said."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from mloan_report.packs.pack import personal_key
+from mloan_report.packs.us_metro2.lists import history_of
+from mloan_report.packs.views import Views
+
+_MONTHS = 24
+
+
+def with_filed_history(views: Views, rows: pl.DataFrame) -> pl.DataFrame:
+    """The accounts with payment_profile of what was filed last month, one character further; as it was worked out where nothing was.
+
+    Accounts are known by lender and number; one whose number changed is not found and keeps what was worked out.
+    """
+    before = (views.previous or {}).get("base")
+    if before is None or before.height == 0:
+        return rows
+    lender = views.settings["identification_number"]
+    numbers = rows["loan_id"].str.to_uppercase().str.replace_all("[^A-Z0-9]", "").to_list()
+    keyed = rows.with_columns(pl.Series("_key", [personal_key(f"{lender}|{n}") for n in numbers], dtype=pl.String))
+    said = history_of(pl.col("AccountStatus"), pl.col("PaymentRating"))
+    idle = (pl.col("AccountStatus") == "11") & (pl.col("CurrentBalance") == "0") & pl.col("PortfolioType").is_in(["C", "R"])
+    first = pl.when(idle).then(pl.lit("E")).otherwise(said).fill_null("D")
+    last_month = pl.lit(views.as_of).dt.month_start().dt.offset_by("-1mo")
+    told = before.filter(pl.col("as_of").dt.month_start() == last_month).select(
+        _key="key", _filed=first + pl.col("PaymentHistoryProfile").str.pad_end(_MONTHS, "B").str.head(_MONTHS - 1)
+    )
+    joined = keyed.join(told, on="_key", how="left", maintain_order="left")
+    return joined.with_columns(payment_profile=pl.coalesce("_filed", "payment_profile")).drop("_key", "_filed")
