@@ -14,10 +14,14 @@ from lxml import etree
 
 from mloan_report.filing import build, check_files
 from mloan_report.filing.building import BuildResult
+from mloan_report.filing.ledger import SqliteLedger
 from mloan_report.packs import packs
 from mloan_report.packs.br_bcb_scr3040.functions import FUNCTIONS, codes_of, effective_year, limit_in_month, rows_of
 from mloan_report.portfolio import read_portfolio
+from mloan_report.portfolio.buckets import Buckets
+from mloan_report.portfolio.partition import partition_portfolio
 from mloan_report.testing.pack_examples import examples_of
+from mloan_report.testing.sample import make_sample
 from mloan_report.testing.sample.countries.brazil import INSTITUTION, cnpj, cpf
 
 PACK = "br_bcb_scr3040"
@@ -419,3 +423,34 @@ def test_buckets_join_without_a_gap_and_every_inf_type_has_a_payload() -> None:
         assert rows[-1]["max"] == ""
     assert {r["tp"] for r in rows_of("inf_payload")} == {r["code"] for r in codes_of("annex26")}
     assert {r["code"] for r in rows_of("guarantee_portfolios")} == {r["code"] for r in codes_of("annex12")}
+
+
+def test_a_book_in_buckets_files_the_same_bytes_and_groups_that_would_stand_twice_are_refused(tmp_path: Path) -> None:
+    folder = make_sample(40, "BR", 5, tmp_path / "book")
+    partition_portfolio(folder, tmp_path / "buckets", 3)
+    whole, parts = read_portfolio(folder), Buckets(tmp_path / "buckets")
+    books = {"whole": whole, "parts": parts}
+    made_of = {n: build(PACK, b, date(2026, 10, 31), tmp_path / n, quarantine=True, made_at=MADE, jobs=1) for n, b in books.items()}
+    said = {n: (r.folder / r.files[0].name).read_bytes() for n, r in made_of.items() if r.folder is not None}
+    assert said["whole"] == said["parts"]
+    grouped = build(PACK, parts, date(2026, 10, 31), tmp_path / "g", settings={"individual_limits": "99999.00"}, quarantine=True, made_at=MADE, jobs=1)
+    assert grouped.refused
+    assert {f.code for f in grouped.findings if f.severity == "error"} == {"SCR3040-046"}
+
+
+def test_what_was_live_last_month_is_told_again_or_leaves(tmp_path: Path) -> None:
+    ledger = SqliteLedger(tmp_path / "ledger.db")
+    both = dict(one_loan(2026))
+    both["loans"] = [*both["loans"], loan("L2", "B1", "2026-08-01", "2027-02-10", "400.00")]
+    both["instalments"] = [*both["instalments"], *instalments("L2", [("2027-02-10", "400.00", "0.00")])]
+    book = read_portfolio(write(tmp_path / "both", both))
+    september = build(PACK, book, date(2026, 9, 30), tmp_path / "september", made_at=MADE, jobs=1, ledger=ledger)
+    for step in ("sent", "accepted"):
+        ledger.mark(september.ledger_id or 0, step)  # type: ignore[arg-type]
+    found = {}
+    for name, tables in (("whole", both), ("short", one_loan(2026))):
+        result = made(tmp_path / name, tables, date(2026, 10, 31))
+        assert result.folder is not None
+        found[name] = [f.message for f in check_files([result.folder / result.files[0].name], ledger=ledger).findings if f.code == "SCR3040-020"]
+    assert found["whole"] == []
+    assert found["short"] == ["1 operations that were live in the last accepted document are not told in that of 2026-10."]

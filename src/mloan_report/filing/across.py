@@ -9,6 +9,7 @@ from typing import Any
 import polars as pl
 
 from mloan_report.filing.bucket import BucketFiled, Part
+from mloan_report.filing.composed import read_units
 from mloan_report.filing.envelope import document_foot, document_head, joined, read_slice
 from mloan_report.layout import RecordSet, run_rules
 from mloan_report.model.finding import Finding
@@ -18,7 +19,7 @@ from mloan_report.packs import Pack
 def keys_across(pack: Pack, buckets: Sequence[BucketFiled], known: Mapping[str, Any]) -> dict[int, list[Finding]]:
     """What the pack's rules of unique keys find between buckets: findings by the bucket of the later record."""
     out: dict[int, list[Finding]] = {}
-    for layout in pack.records():
+    for layout in pack.records(known["as_of"] if pack.is_composed else None):
         parts = [b.parts[layout.name] for b in buckets if layout.name in b.parts]
         rules = [r for r in pack.rules if r.unique and not r.group and layout.name in r.records]
         if len(parts) < 2 or not rules:
@@ -27,7 +28,7 @@ def keys_across(pack: Pack, buckets: Sequence[BucketFiled], known: Mapping[str, 
             hits = _meeting(parts, f"unique {rule.id}")
             if hits.height == 0:
                 continue
-            records, places = _read(pack, layout.name, parts, hits)
+            records, places = _read(pack, layout.name, parts, hits, known)
             run = run_rules([replace(rule, records=(layout.name,))], {layout.name: records}, known, pack.functions, {})
             for f in run.findings:
                 bucket, number, loan = places[int(f.args["record_no"]) - 1]
@@ -45,7 +46,7 @@ def _meeting(parts: Sequence[Part], column: str) -> pl.DataFrame:
     return rows.join(several, on=column, how="semi").select("part", "row").sort("part", "row")
 
 
-def _read(pack: Pack, record: str, parts: Sequence[Part], hits: pl.DataFrame) -> tuple[RecordSet, list[tuple[int, int, str | None]]]:
+def _read(pack: Pack, record: str, parts: Sequence[Part], hits: pl.DataFrame, known: Mapping[str, Any]) -> tuple[RecordSet, list[tuple[int, int, str | None]]]:
     layout = next(r for r in pack.records() if r.name == record)
     document = pack.envelope["kind"] == "document"
     head, foot = (document_head(pack, record), document_foot(pack)) if document else (b"", b"")
@@ -62,7 +63,11 @@ def _read(pack: Pack, record: str, parts: Sequence[Part], hits: pl.DataFrame) ->
                 stream.seek(int(starts[row]))
                 data += stream.read(int(sizes[row]))
                 places.append((part.bucket, row, beside["loan_id"][row]))
-        records = read_slice(pack, part.text, layout, head, data, foot, 1, 1).records
+        if pack.is_composed:
+            settings = {n: known.get(f"set_{n}") for n in pack.settings}
+            records = read_units(pack, known["as_of"], settings, data, part.text.name, 1)[0].records.get(record)
+        else:
+            records = read_slice(pack, part.text, layout, head, data, foot, 1, 1).records
         assert records is not None
         sets.append(records)
     return joined(sets), places
