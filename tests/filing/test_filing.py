@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -262,3 +263,14 @@ def test_records_read_in_chunks_are_the_records(pack: str, filings: dict[str, Bu
         assert a.text.equals(b.text)
         assert a.state.equals(b.state)
         assert a.typed.equals(b.typed)
+
+
+def test_of_a_secret_setting_only_that_it_is_set_is_told() -> None:
+    """A pack that marks a setting secret: its value is neither in the manifest nor in a file's name nor in a refusal."""
+    pack = packs()["sv_ssf_ctri"]
+    marked = replace(pack, settings={**pack.settings, "cod_cartera": replace(pack.settings["cod_cartera"], secret=True)})
+    assert marked.shown_settings({"cod_cartera": "hidden", "emision": "7"}) == {"cod_cartera": "set", "emision": "7"}
+    assert marked.shown_settings({"cod_cartera": None}) == {"cod_cartera": None}
+    choice = replace(pack.settings["residente_si"], secret=True)
+    with pytest.raises(ValueError, match="residente_si is set, not one of"):
+        replace(pack, settings={**pack.settings, "residente_si": choice}).settings_for({"residente_si": "wrong"}, {})

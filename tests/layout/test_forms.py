@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mloan_report.layout.definition import LayoutField, RecordLayout, read_fields
+from mloan_report.layout.definition import LayoutField, Lookup, RecordLayout, read_fields
 from mloan_report.layout.fingerprint import unit_fingerprints
 from mloan_report.layout.forms import Form, form_of
 from mloan_report.layout.forms.batch import records_of
-from mloan_report.layout.records import PARENT, TOP, RecordSet
-from mloan_report.layout.rules import LayoutCodes, check_layout, parse_rules
+from mloan_report.layout.records import PARENT, ROWNUM, TOP, RecordSet, with_lookup
+from mloan_report.layout.rules import LayoutCodes, check_layout, parse_rules, unique_hashes
 from mloan_report.layout.trees import inside, joined_batches
 from mloan_report.model.finding import Rule
 
@@ -193,7 +193,11 @@ SPOILT = [
     ("tagged", b"TRL", b"TLR", "foot", 2),
     ("tagged", b"ADR|y|", b"", "absent_record", 1),
     ("tagged", b"ADR|y|", b"ADR|y|ADR|z|", "twice", 1),
+    ("tagged", b"|\r\nTRL", b"|X\r\nTRL", "columns", 1),
+    ("tagged", b"TRL  ", b"TRL ", "foot", 2),
+    ("tagged", b"TRL  ", b"TRL   ", "after_foot", 2),
     ("repeated", b"ACT|c|7|\r\n", b"ACT|c|7||||\r\n", "columns", 4),
+    ("repeated", b"ACT|c|7|\r\n", b"ACT|c|7|ACT|d|8|\r\n", "order", 4),
     ("xml", b'<Op Id="c"', b'<Po Id="c"', "unreadable", 12),
     ("xml", b' Sum="3"', b' Sum="3" Extra="1"', "attribute", 10),
     ("xml", b"</Doc>", b"", "unreadable", 18),
@@ -234,6 +238,21 @@ def test_any_names_and_numbers_survive_a_file_of_fixed_width_and_one_of_xml(peop
         b = unit_fingerprints(back.records[top], inside(top, back.records[top], back.records))
         assert a.to_list() == b.to_list()
         assert file_of(form, back.records) == file_of(form, made)
+
+
+def test_line_feeds_between_segments_are_the_line_ends_of_the_envelope() -> None:
+    spec = {"form": "tagged", "separator": "|", "trailing": 1, "break": "\n", "head_break": "\n", "final": "\n", "repeat": True, "encoding": "latin-1"}
+    windows = file_of(REPEATED, books(REPEATED))
+    assert file_of(form_of(TAGGED_KINDS, {**spec, "line_end": "\r\n"}), books(REPEATED)) == windows
+    assert file_of(form_of(TAGGED_KINDS, {**spec, "line_end": "\n"}), books(REPEATED)) == windows.replace(b"\r\n", b"\n")
+
+
+def test_where_a_key_must_stand_once_may_hang_on_a_setting() -> None:
+    said = {"severity": "error", "record": "row", "message": "m", "why": "w", "fix": "f", "source": "s", "certainty": "official"}
+    rules = parse_rules([{**said, "id": "A", "unique": ["uid"], "when": "set_once = 'yes'"}], "x.toml")
+    twice = rows(QUOTED, "row", [{"uid": "1", "note": "", "sum": "5"}, {"uid": "1", "note": "", "sum": "6"}])
+    assert unique_hashes(rules, twice, {}, {"set_once": "yes"})["unique A"].n_unique() == 1
+    assert unique_hashes(rules, twice, {}, {"set_once": "no"})["unique A"].null_count() == 2
 
 
 def fixed(**spec: Any) -> Form:
@@ -331,3 +350,10 @@ def test_what_a_field_breaks_is_said_in_words_for_codes_that_stand_for_several_k
     records = records_of(own, text, pl.Series([7], dtype=pl.UInt32), "f")
     found = check_layout(records, {}, LayoutCodes({"type": "X"}, {"X": rule}), {})
     assert [(f.message, f.row) for f in found] == [("Id is longer or shorter than its length 2.", 7), ("Sum is not a whole number.", 7)]
+
+
+def test_a_lookups_value_may_end_in_a_bracket_of_its_own() -> None:
+    made = dict(read(XML, file_of(XML, books(XML))).records)
+    ops = made["Op"].typed
+    summed = with_lookup(ops, Lookup("sum", "Venc", (ROWNUM,), (PARENT,), "SUM(COALESCE(v110, 0) + COALESCE(v120, 0))"), made, {}, {})
+    assert summed["sum"].to_list() == [None, 1, 4]

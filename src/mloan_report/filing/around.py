@@ -36,7 +36,8 @@ def head_constants(records: Mapping[str, RecordSet]) -> dict[str, Any]:
 
 def file_name(request: FilingRequest, records: Mapping[str, RecordSet]) -> str:
     """The file's name, from the envelope's pattern: settings, ``as_of``, ``made_at`` and, as ``head``, what the head says."""
-    head = {k.removeprefix("head_"): v for k, v in head_constants(records).items()}
+    hidden = {f.column for own in records.values() for f in own.layout.value_fields if f.pii}
+    head = {k.removeprefix("head_"): v for k, v in head_constants(records).items() if k.removeprefix("head_") not in hidden}
     pattern = request.settings.get("file_name") or request.pack.envelope["file"]
     values = {n: v or "" for n, v in request.pack.shown_settings(request.settings).items()}
     return str(pattern.format(**{**values, **head, "as_of": request.as_of, "made_at": request.made_at}))

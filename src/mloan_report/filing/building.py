@@ -23,10 +23,10 @@ from mloan_report.filing.bucket import BucketFiled, FileBucket
 from mloan_report.filing.composed import head_and_foot, path_of
 from mloan_report.filing.importing import import_filings
 from mloan_report.filing.joining import JoinedFile, JoinKind, unit_runs, write_composed
-from mloan_report.filing.ledger import Filing, Ledger, SqliteLedger
+from mloan_report.filing.ledger import ENTRY, Filing, Ledger, SqliteLedger
 from mloan_report.filing.making import Outside
 from mloan_report.filing.manifest import control_totals, filing_digest, manifest, reconciliation, to_json, totals_findings, write_manifest
-from mloan_report.filing.remembering import need_spec, opened, previous_of
+from mloan_report.filing.remembering import gone_constants, need_spec, opened, previous_of
 from mloan_report.filing.request import FilingRequest, clock, constants
 from mloan_report.filing.slices import SliceVerdict, VerifySlice
 from mloan_report.model.finding import Finding, Rule, has_errors
@@ -100,6 +100,8 @@ def request_for(
         values = chosen.settings_for(dict(settings or {}), given, need=need_settings)
     except ValueError as error:
         raise UnusableInput(str(error)) from None
+    dated = chosen.hook("settings_on")
+    values = dated(values, as_of) if dated else values
     zone = ZoneInfo(portfolio.institution.time_zone)
     book = portfolio if isinstance(portfolio, Portfolio) else Portfolio(portfolio.institution, {})
     return FilingRequest(chosen, book, as_of, known_at, values, (made_at or clock()).astimezone(zone))
@@ -215,14 +217,18 @@ class _Build:
         if self.ledger is None:
             return None
         r = self.request
-        parts = [pl.read_parquet(path) for n in sorted(filed) if (path := filed[n].entries) is not None]
-        entries = pl.concat(parts).unique(["record", "key"], keep="last", maintain_order=True)
         filing = Filing(r.pack.id, self.recipient, filing_digest(files), r.as_of, r.known_at, r.made_at, need_spec(r.pack).is_whole(r.settings))
-        return self.ledger.draft(filing, entries, self.actor)
+        return self.ledger.draft(filing, self._entries(filed), self.actor)
+
+    def _entries(self, filed: Mapping[int, BucketFiled]) -> pl.DataFrame:
+        """What the buckets leave for the ledger, each record once."""
+        parts = [pl.read_parquet(path) for n in sorted(filed) if (path := filed[n].entries) is not None]
+        whole = pl.concat([pl.DataFrame(schema=ENTRY), *parts])
+        return whole.unique(["record", "key"], keep="last", maintain_order=True)
 
     def _file(self, asks: Mapping[int, Outside]) -> dict[int, BucketFiled]:
         r = self.request
-        remembers = self.ledger is not None
+        remembers = self.ledger is not None or r.previous is not None
         work = FileBucket(self.source, r.pack, r.as_of, r.known_at, r.settings, r.made_at, self.quarantine, self.parts, r.previous, remembers)
         return dict(zip(asks, over_buckets(self.source, work, list(asks.items()), self.jobs), strict=True))
 
@@ -287,7 +293,9 @@ class _Build:
         totals = {t.name: sum(b.file_totals.get(t.name, 0) for b in filed.values()) for t in r.pack.totals}
         for t in r.pack.totals:
             totals[t.name] -= sum(len(rows) for (_, record), rows in dropped.items() if record == t.record)
-        around = head_and_foot(r, self.source.institution, totals)
+        entries = self._entries(filed)
+        keys = {str(name): rows["key"] for (name,), rows in entries.partition_by("record", as_dict=True).items()}
+        around = head_and_foot(r, self.source.institution, totals, gone_constants(r.pack, r.previous, keys))
         self.around = around.findings
         return [write_composed(path_of(self.work, around.name), around.head, around.foot, kinds)], dropped
 

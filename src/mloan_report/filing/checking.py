@@ -11,6 +11,8 @@ from typing import Any
 
 from mloan_report.filing.composed_reading import defect_findings, read_composed
 from mloan_report.filing.envelope import recognise
+from mloan_report.filing.ledger import Ledger
+from mloan_report.filing.remembering import opened
 from mloan_report.filing.request import today
 from mloan_report.filing.verification import judge
 from mloan_report.layout import RuleRun
@@ -37,11 +39,14 @@ def check_files(
     as_of: date | None = None,
     settings: Mapping[str, str] | None = None,
     *,
+    ledger: Ledger | str | Path | None = None,
+    recipient: str | None = None,
     jobs: int | None = 1,
 ) -> CheckResult:
     """Checks files (or the files of a folder) together by their pack's structure, schema, layout and rules.
 
-    A manifest beside them tells date and settings (*settings* go before it); without one, rules that need the date are listed as not run. Raises
+    A manifest beside them tells date and settings (*settings* go before it); without one, rules that need the date are
+    listed as not run. With a *ledger*, a composed file is also compared with what its *recipient* accepted before. Raises
     :class:`UnusableInput` for a path that is not there, or where no installed pack knows the files.
     """
     files = _files_of(paths)
@@ -49,14 +54,15 @@ def check_files(
     named = [(path, recognise(chosen, path)) for path in files]
     known = _known(chosen, files, as_of, settings or {})
     if chosen.is_composed:
-        return _check_composed(chosen, named, known)
+        to = recipient or str(known.get(f"set_{chosen.ledger.recipient}") if chosen.ledger and chosen.ledger.recipient else "") or str(chosen.data["regulator"])
+        return _check_composed(chosen, named, known, opened(ledger), to)
     given = {record for _, record in named if record}
     missing = {} if _is_whole(chosen, files) else {r.name: "the file was not given" for r in chosen.records() if r.name not in given}
     verdict = judge(chosen, named, known, missing, jobs)
     return CheckResult(chosen.id, [p.name for p in files], verdict.findings, {name: r.height for name, r in verdict.records.items()}, verdict.rule_run)
 
 
-def _check_composed(pack: Pack, named: Sequence[tuple[Path, str | None]], known: Mapping[str, Any]) -> CheckResult:
+def _check_composed(pack: Pack, named: Sequence[tuple[Path, str | None]], known: Mapping[str, Any], ledger: Ledger | None, recipient: str) -> CheckResult:
     """Each file by itself: it holds a whole filing."""
     out = CheckResult(pack.id, [p.name for p, _ in named], [])
     settings = {n.removeprefix("set_"): v for n, v in known.items() if n.startswith("set_")}
@@ -66,7 +72,7 @@ def _check_composed(pack: Pack, named: Sequence[tuple[Path, str | None]], known:
             what = ("empty_file", "is empty") if empty else ("root", "is not a file of this format")
             out.findings += defect_findings(pack, path, [StructureDefect(what[0], 1, None, path.name, what[1])])
             continue
-        read = read_composed(pack, path, known, settings)
+        read = read_composed(pack, path, known, settings, ledger, recipient)
         out.findings += read.findings
         for name, count in read.counts.items():
             out.records[name] = out.records.get(name, 0) + count

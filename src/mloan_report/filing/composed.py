@@ -159,14 +159,14 @@ class HeadAndFoot:
     rule_run: RuleRun
 
 
-def head_and_foot(request: FilingRequest, institution: Institution, totals: Mapping[str, int]) -> HeadAndFoot:
-    """Head and foot of the file that *request* asks for, with *totals* of all its records."""
+def head_and_foot(request: FilingRequest, institution: Institution, totals: Mapping[str, int], gone: Mapping[str, int] | None = None) -> HeadAndFoot:
+    """Head and foot of the file that *request* asks for, with *totals* of all its records; *gone* says what was filed before and is not now."""
     pack = request.pack
     form = pack.form(request.as_of, request.settings)
     records = file_records(request, institution, totals)
     known = {**constants(request), **{f"total_{n}": v for n, v in totals.items()}}
     name = file_name(request, records)
-    known |= {**head_constants(records), "file_name": name}
+    known |= {**head_constants(records), **(gone or {}), "file_name": name}
     findings, run = check_records(pack, records, known, {}, as_of=request.as_of)
     findings += unwritable(form, records) + run_file_rules(pack.rules, known, pack.functions, name).findings
     return HeadAndFoot(name, form.head(records).encode(form.encoding, "replace"), form.foot(records).encode(form.encoding, "replace"), findings, run)

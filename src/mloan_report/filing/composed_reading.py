@@ -5,14 +5,18 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, timedelta
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
+import polars as pl
+
 from mloan_report.filing.around import head_constants
 from mloan_report.filing.composed import totals_of
+from mloan_report.filing.ledger import Ledger, Point
 from mloan_report.filing.making import check_records
+from mloan_report.filing.remembering import Previous, gone_constants, keys_of, need_spec, told, with_previous
 from mloan_report.layout import RecordLayout, RecordRule, RecordSet, RuleRun, run_file_rules, run_rules
 from mloan_report.layout.forms import Batch, Form
 from mloan_report.layout.forms.batch import no_records
@@ -36,9 +40,14 @@ class ComposedRead:
     as_of: date | None = None
 
 
-def read_composed(pack: Pack, path: Path, known: Mapping[str, Any], settings: Mapping[str, str | None]) -> ComposedRead:
-    """*path* judged by the structure, the layout and the rules of *pack*; nothing escapes as a trace."""
-    return _Judging(pack, path, known, settings).run()
+def read_composed(
+    pack: Pack, path: Path, known: Mapping[str, Any], settings: Mapping[str, str | None], ledger: Ledger | None = None, recipient: str = ""
+) -> ComposedRead:
+    """*path* judged by the structure, the layout and the rules of *pack*; nothing escapes as a trace.
+
+    With a *ledger* its records are also compared with what *recipient* accepted of earlier days.
+    """
+    return _Judging(pack, path, known, settings, ledger, recipient).run()
 
 
 def batches(pack: Pack, path: Path, settings: Mapping[str, str | None]) -> Iterator[tuple[Form, Batch]]:
@@ -55,14 +64,19 @@ def date_of(pack: Pack, path: Path, settings: Mapping[str, str | None]) -> date 
     record, _, column = pack.envelope.get("dated_by", "").partition(".")
     if not record:
         return None
+    form = pack.form(None, settings)
+    form.at_a_time = 1  # the head is enough
     with path.open("rb") as stream:
-        first = next(iter(pack.form(None, settings).read(stream, path.name)), Batch())
+        first = next(iter(form.read(stream, path.name)), Batch())
     head = first.records.get(record)
     return head.typed[column][0] if head is not None and head.height else None
 
 
 class _Judging:
-    def __init__(self, pack: Pack, path: Path, known: Mapping[str, Any], settings: Mapping[str, str | None]) -> None:
+    def __init__(self, pack: Pack, path: Path, known: Mapping[str, Any], settings: Mapping[str, str | None], ledger: Ledger | None, recipient: str) -> None:
+        self.ledger, self.recipient = ledger, recipient
+        self.previous: Previous | None = None
+        self.keys: dict[str, list[pl.Series]] = {}
         self.pack, self.path, self.known, self.settings = pack, path, dict(known), settings
         self.out = ComposedRead(path)
         self.out.as_of = date_of(pack, path, settings)
@@ -81,6 +95,7 @@ class _Judging:
         self.known |= {"file_name": self.path.name}
         for _, batch in batches(self.pack, self.path, self.settings):
             self._take(batch)
+        self.known |= gone_constants(self.pack, self.previous, {n: pl.concat(parts) for n, parts in self.keys.items()})
         self.known |= head_constants(out.around) | {f"total_{n}": v for n, v in out.totals.items()}
         for t in self.pack.totals:
             self.known.setdefault(f"total_{t.name}", 0)
@@ -125,15 +140,34 @@ class _Judging:
             return
         for name, value in totals_of(self.pack, body).items():
             out.totals[name] = out.totals.get(name, 0) + value
+        if self.ledger is not None and self.previous is None:
+            self._remember(self.ledger)
+        body = with_previous(self.pack, body, self.previous)
+        if self.previous is not None:
+            for name in need_spec(self.pack).stays:
+                if name in body:
+                    self.keys.setdefault(name, []).append(keys_of(need_spec(self.pack), body[name]))
         found, run = check_records(self.pack, body, self._named(self.local), {}, as_of=out.as_of, rules=self.local)
         out.findings += found
         _add(out.rule_run, run)
         self.narrow.append(Batch({n: _narrowed(body[n], columns) for n, columns in self.needed.items() if n in body}))
 
+    def _remember(self, ledger: Ledger) -> None:
+        """What was accepted before the day of this file, which ``[ledger] file_date`` says (record.field of its head)."""
+        record, _, column = self.pack.data.get("ledger", {}).get("file_date", "").partition(".")
+        head = self.out.around.get(record)
+        day = head.typed[column][0] if head is not None and head.height else self.out.as_of or self.known.get("as_of")
+        if day is None:
+            return
+        entries = ledger.accepted(self.pack.id, self.recipient, Point(day - timedelta(days=1)))
+        if entries.height:
+            self.previous = told(need_spec(self.pack), entries)
+            self.known["previous_filing"] = entries["as_of"].max()
+
     def _named(self, rules: Sequence[RecordRule]) -> dict[str, Any]:
         """The constants, with None for those of a head that the file lacks, so that what needs them is not run."""
         words = set(chain.from_iterable(re.findall(r"[A-Za-z_][A-Za-z0-9_]*", f"{r.violated_if} {r.when}") for r in rules))
-        return {**{w: None for w in words if w.startswith(("head_", "total_"))}, **self.known}
+        return {**{w: None for w in words if w.startswith(("head_", "total_", "previous_"))}, **self.known}
 
     def _run_across(self) -> None:
         if not self.across or not self.narrow:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 
@@ -11,12 +11,14 @@ import polars as pl
 
 from mloan_report.filing.ledger import ENTRY, Ledger, LedgerError, Point, SqliteLedger, facts_of
 from mloan_report.filing.request import FilingRequest
-from mloan_report.layout import RecordSet
+from mloan_report.layout import RecordLayout, RecordSet
 from mloan_report.layout.fingerprint import unit_fingerprints
 from mloan_report.layout.records import PARENT, ROWNUM, TOP
+from mloan_report.layout.text import from_text
 from mloan_report.layout.trees import inside
 from mloan_report.packs import Pack
 from mloan_report.packs.pack import LedgerSpec, personal_key
+from mloan_report.portfolio.sql import condition
 
 Previous = Mapping[str, pl.DataFrame]
 """By kind of record what was last accepted: key, loan_id, print, as_of, and facts as text under their fields' names."""
@@ -114,9 +116,30 @@ def with_previous(pack: Pack, records: dict[str, RecordSet], previous: Previous 
         if own is None or before is None:
             continue
         keyed = own.typed.select(ROWNUM).with_columns(keys_of(pack.ledger, own))
-        columns = {f"prev_{f}": pl.col(f) for f in facts}
-        joined = keyed.join(before.select("key", prev_as_of="as_of", **columns), on="key", how="left", maintain_order="left").drop(ROWNUM, "key")
+        joined = keyed.join(_typed(own.layout, before, facts), on="key", how="left", maintain_order="left").drop(ROWNUM, "key")
         out[name] = RecordSet(own.layout, pl.concat([own.typed, joined], how="horizontal"), own.text, own.state, own.groups, own.lines, own.files)
+    return out
+
+
+def _typed(layout: RecordLayout, before: pl.DataFrame, facts: Sequence[str]) -> pl.DataFrame:
+    """key, prev_as_of and the facts as ``prev_<fact>``, typed as the fields are."""
+    columns = [from_text(layout.by_column[f], before[f].replace("", None)).alias(f"prev_{f}") for f in facts]
+    return pl.DataFrame([before["key"], before["as_of"].alias("prev_as_of"), *columns])
+
+
+def gone_constants(pack: Pack, previous: Previous | None, keys: Mapping[str, pl.Series]) -> dict[str, int]:
+    """``previous_gone_<record>``: how many records of the last filing should stand in this one (``stays``), whose *keys* are these, and do not."""
+    out: dict[str, int] = {}
+    if previous is None or pack.ledger is None:
+        return out
+    layouts = {x.name: x for x in pack.records()}
+    for name, sql in pack.ledger.stays.items():
+        before = previous.get(name)
+        if before is None:
+            continue
+        told_before = _typed(layouts[name], before, pack.ledger.remember.get(name, ()))
+        stays = told_before.filter(condition(told_before, sql, pack.functions).fill_null(False))["key"]
+        out[f"previous_gone_{name}"] = int((~stays.is_in(keys[name].implode())).sum()) if name in keys else stays.len()
     return out
 
 

@@ -117,7 +117,7 @@ class _Verification:
     def _add_inside(self, control: Control, records: RecordSet, aside: pl.DataFrame) -> None:
         rows = records.typed
         codes = aside["currency"].gather(rows[TOP])
-        value = evaluate_one(rows, compile_sql(control.field, rows.columns)).fill_null(0)
+        value = evaluate_one(rows, compile_sql(control.field, rows.columns, self.pack.functions)).fill_null(0)
         frame = pl.DataFrame({"c": codes, "v": value})
         if control.where:
             frame = frame.filter(evaluate_one(rows, compile_sql(control.where, rows.columns, self.pack.functions)).fill_null(False))

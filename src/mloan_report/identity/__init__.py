@@ -15,6 +15,7 @@ from mloan_report.identity.china import CHINA
 from mloan_report.identity.india import INDIA
 from mloan_report.identity.international import INTERNATIONAL
 from mloan_report.identity.others import OTHERS
+from mloan_report.identity.philippines import PHILIPPINES
 from mloan_report.identity.scheme import Scheme
 
 SCHEMES: dict[str, Scheme] = {s.id: s for s in (*CHINA, *INDIA, *INTERNATIONAL, *OTHERS)}

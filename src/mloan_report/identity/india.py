@@ -1,10 +1,10 @@
-"""Indian numbers whose check is asked of whole columns: Aadhaar."""
+"""Indian numbers: Aadhaar, whose check is asked of whole columns, and numbers that python-stdnum lacks."""
 
 from __future__ import annotations
 
 import polars as pl
 
-from mloan_report.identity.scheme import Scheme
+from mloan_report.identity.scheme import Parts, Scheme
 
 # The dihedral group of the pentagon: products (row by row), and the permutation that Verhoeff applies again at each place.
 _PRODUCT = (
@@ -45,4 +45,28 @@ def _aadhaar(number: pl.Series) -> dict[str, pl.Series]:
     }
 
 
-INDIA = (Scheme("in_.aadhaar", "Aadhaar number (UID)", "印度唯一身份号码", "UIDAI, as python-stdnum has it", "public_code", _aadhaar),)
+def _shaped(length: tuple[int, int], pattern: str) -> Parts:
+    """A number without a check digit: how long it is, and its letters and digits."""
+
+    def parts(number: pl.Series) -> dict[str, pl.Series]:
+        text = number.str.replace_all("[- /]", "")
+        return {"length": ~text.str.len_chars().is_between(*length), "characters": ~text.str.contains(pattern)}
+
+    return parts
+
+
+_SOFT = frozenset({"length", "characters"})
+INDIA = (
+    Scheme("in_.aadhaar", "Aadhaar number (UID)", "印度唯一身份号码", "UIDAI, as python-stdnum has it", "public_code", _aadhaar),
+    Scheme("in.ckyc", "Central KYC identifier", "印度中央客户识别号", "CERSAI, as remembered", "knowledge", _shaped((14, 14), "^[0-9]+$"), _SOFT),
+    Scheme(
+        "in.driving_licence",
+        "Driving licence number",
+        "印度驾驶执照号码",
+        "Ministry of Road Transport and Highways, as remembered",
+        "knowledge",
+        _shaped((9, 16), "^[A-Z]{2}[0-9A-Z]+$"),
+        _SOFT,
+    ),
+    Scheme("in.ration_card", "Ration card number", "印度配给卡号码", "by state, no common form", "knowledge", _shaped((4, 20), "^[0-9A-Z]+$"), _SOFT),
+)

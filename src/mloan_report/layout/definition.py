@@ -37,6 +37,8 @@ FieldType = Literal[
 FIELD_TYPES: tuple[str, ...] = get_args(FieldType)
 Rounding = Literal["half_up", "half_even", "down"]
 Place = Literal["body", "head", "foot", "root"]
+PERSONAL = ("name", "identifier", "contact", "address", "birth", "account", "phone", "email", "birth_date", "sensitive", "secret")
+"""What a field may be for which findings do not show it whole: kinds that masking knows show a part, all others nothing."""
 
 
 class RefusedLayout(ValueError):
@@ -195,6 +197,8 @@ def read_fields(text: str, record: str, as_of: date | None, formats: Mapping[str
 def _field(row: Mapping[str, str], formats: Mapping[str, str], *, unique: bool) -> LayoutField:
     if row["type"] not in FIELD_TYPES:
         raise RefusedLayout(f"{row['record']}.{row['name']}: type {row['type']!r} is not one of {', '.join(FIELD_TYPES)}")
+    if row.get("pii") and row["pii"] not in PERSONAL:
+        raise RefusedLayout(f"{row['record']}.{row['name']}: pii {row['pii']!r} is not one of {', '.join(PERSONAL)}")
     segment = row.get("segment", "")
     prefix = segment.replace("[]", "").replace("/", "_")
     return LayoutField(

@@ -208,6 +208,8 @@ def with_lookup(
         theirs = theirs.filter(evaluate_one(theirs, compile_sql(lookup.where, theirs.columns, functions)).fill_null(False))
     verb, _, rest = lookup.value.partition("(")
     inner = rest.strip().removesuffix(")").strip()
+    if verb == "COUNT" and theirs.height == 0:
+        return frame.with_columns(pl.lit(0, pl.Int64).alias(lookup.name))
     if verb == "COUNT":
         aggregate = pl.len().cast(pl.Int64)
         theirs = theirs.with_columns(_v=pl.lit(1))

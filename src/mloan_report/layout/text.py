@@ -67,6 +67,8 @@ def folded(text: pl.Expr) -> pl.Expr:
 
 def from_text(field: LayoutField, text: pl.Series) -> pl.Series:
     """Text as read, typed; null where it does not fit the type (a finding of its own)."""
+    if text.null_count() == text.len():
+        return empty_typed(field).extend_constant(None, text.len())
     if field.type in ("amount", "percent", "decimal") and field.scale:
         ok = text.str.contains(r"^[-+]?[0-9]*(\.[0-9]*)?$") & text.str.contains("[0-9]")
         good = pl.select(pl.when(ok).then(text)).to_series()

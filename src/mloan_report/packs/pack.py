@@ -114,6 +114,8 @@ class LedgerSpec:
     ignore: Mapping[str, tuple[str, ...]]
     incremental: tuple[str, str, str] | None = None
     partial: tuple[str, tuple[str, ...]] | None = None
+    stays: Mapping[str, str] = field(default_factory=dict)
+    """By record a condition over its facts (as ``prev_<fact>``): where it holds, the record must stand in the next whole filing."""
 
     def is_whole(self, settings: Mapping[str, str | None]) -> bool:
         """Whether a filing under *settings* holds every record there is."""
@@ -271,6 +273,7 @@ class Pack:
             ignore,
             (step["setting"], step["value"], step["record"]) if step else None,
             (part.get("setting", ""), tuple(part.get("values", ()))) if part is not None else None,
+            dict(data.get("stays", {})),
         )
 
     @cached_property

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import cache
@@ -96,7 +96,7 @@ def spoilt(row: Spoiling) -> tuple[str, bytes]:
     if row.action == "settings":
         return row.file, data
     if row.action == "set":
-        return row.file, _set(pack, row)
+        return row.file, _set(pack, [row])
     if row.action == "truncate":
         return row.file, data[: int(row.value)]
     if row.action == "replace":
@@ -148,18 +148,43 @@ def _date(pack: Pack, data: bytes, file: str, settings: Mapping[str, str | None]
         return date_of(pack, path, settings)
 
 
-def _set(pack: Pack, row: Spoiling) -> bytes:
-    form, batch, settings = _read(row.pack, row.file)
+def together(rows: Sequence[Spoiling]) -> list[list[Spoiling]]:
+    """Rows gathered into runs: those that set fields of records on different lines of one file, under the same settings, spoil it together."""
+    runs: dict[tuple[str, str, tuple[tuple[str, str], ...]], list[list[Spoiling]]] = {}
+    out: list[list[Spoiling]] = []
+    for row in rows:
+        if row.action != "set" or "alone" in row.note:
+            out.append([row])
+            continue
+        mine = runs.setdefault((row.pack, row.file, tuple(sorted(row.settings.items()))), [])
+        run = next((r for r in mine if row.line not in {x.line for x in r}), None)
+        if run is None:
+            run = []
+            mine.append(run)
+            out.append(run)
+        run.append(row)
+    return out
+
+
+def spoilt_together(rows: Sequence[Spoiling]) -> tuple[str, bytes]:
+    """The name and the content of the file that all of *rows* spoil (several: all set fields)."""
+    return spoilt(rows[0]) if len(rows) == 1 else (rows[0].file, _set(packs()[rows[0].pack], rows))
+
+
+def _set(pack: Pack, rows: Sequence[Spoiling]) -> bytes:
+    form, batch, settings = _read(rows[0].pack, rows[0].file)
     records = dict(batch.records)
-    for place, value in zip(row.field.split("|"), row.value.split("|") if row.value else [""], strict=True):
-        kind, number, column = _place(row, place, records)
-        own = records[kind]
-        text = None if value == "@absent" else "" if value == "@empty" else value
-        changed = own.text[column].to_list()
-        changed[number] = text
-        edited_text = own.text.with_columns(pl.Series(column, changed, dtype=pl.String))
-        records[kind] = RecordSet(own.layout, own.typed, edited_text, own.state, {}, own.lines, own.files)
-    edited = {kind for kind, _, _ in (_place(row, p, records) for p in row.field.split("|"))}
+    edited: set[str] = set()
+    for row in rows:
+        for place, value in zip(row.field.split("|"), row.value.split("|") if row.value else [""], strict=True):
+            kind, number, column = _place(row, place, records)
+            own = records[kind]
+            text = None if value == "@absent" else "" if value == "@empty" else value
+            changed = own.text[column].to_list()
+            changed[number] = text
+            edited_text = own.text.with_columns(pl.Series(column, changed, dtype=pl.String))
+            records[kind] = RecordSet(own.layout, own.typed, edited_text, own.state, {}, own.lines, own.files)
+            edited.add(kind)
     return written(pack, form, records, settings, right_totals=not any(records[k].layout.place != "body" for k in edited))
 
 

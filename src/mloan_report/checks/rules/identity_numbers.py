@@ -145,7 +145,7 @@ def unknown_scheme(book: Book) -> Iterator[Broken]:
 
 
 def _known(scheme: str) -> bool:
-    if scheme in ("sv.niu", "sv.isss", "sv.residence", "ph.tin"):
+    if scheme in ("sv.niu", "sv.isss", "sv.residence"):
         return True
     try:
         scheme_for(scheme)

@@ -33,6 +33,8 @@ def command(
     pack: Annotated[str | None, typer.Option("--pack", help="The pack; default: found from content and name.")] = None,
     as_of: AsOfOptional = None,
     settings: Annotated[list[str] | None, typer.Option("--set", help="A setting of the pack: name=value.")] = None,
+    ledger: Annotated[Path | None, typer.Option("--ledger", help="The ledger of filings: compare with what was accepted before.")] = None,
+    recipient: Annotated[str | None, typer.Option("--recipient", help="By whom; default: the pack's setting, else its regulator.")] = None,
     output: Output = "text",
     report: Report = None,
     lang: Lang = "en",
@@ -44,7 +46,7 @@ def command(
     check_language(lang)
     name = pack_named(pack) if pack else None
     with progress("checking"):
-        result = check_files(files, name, optional_day(as_of, "--as-of"), settings_of(settings or []), jobs=jobs)
+        result = check_files(files, name, optional_day(as_of, "--as-of"), settings_of(settings or []), ledger=ledger, recipient=recipient, jobs=jobs)
     show_findings(result.findings, output, report, lang)
     print(f"{result.pack}: " + (", ".join(f"{n} {c}" for n, c in result.records.items()) or "no record could be read"), file=sys.stderr)
     for rule, count in result.rule_run.not_judged.items():

@@ -28,10 +28,11 @@ class AttributesForm(Form):
     def __init__(self, layouts: Sequence[RecordLayout], spec: Mapping[str, Any]) -> None:
         super().__init__(layouts, spec)
         self.root = next(x for x in layouts if x.place == "root")
+        self.children = {n: [x for x in layouts if (x.parent or (self.root.name if x.place == "body" else None)) == n] for n in self.layouts}
         self.kinds = {(x.parent or (self.root.name if x.place != "root" else ""), x.root): x for x in layouts}
 
     def children_of(self, name: str) -> list[RecordLayout]:
-        return [x for x in self.layouts.values() if (x.parent or (self.root.name if x.place == "body" else None)) == name]
+        return self.children[name]
 
     def texts(self, top: RecordSet, records: Mapping[str, RecordSet]) -> pl.Series:
         return self._elements(top, records)
@@ -115,13 +116,16 @@ class _Reading:
     def __init__(self, form: AttributesForm, file: str, shift: int, whole: bool) -> None:
         self.form, self.file, self.shift, self.whole = form, file, shift, whole
         self.out = Batch()
+        self.known = {n: frozenset(f.name for f in x.value_fields) for n, x in form.layouts.items()}
+        self.places = {n: {x.name: i for i, x in enumerate(form.children_of(n))} for n in form.layouts}
+        self.needed = {n: [x for x in form.children_of(n) if x.least] for n in form.layouts}
         self._clear()
         self.path: list[tuple[RecordLayout | None, int, dict[str, int]]] = []
         self.gathered = 0
         self.outermost = 0
 
     def _clear(self) -> None:
-        self.texts: dict[str, dict[str, list[str | None]]] = {n: {f.column: [] for f in x.value_fields} for n, x in self.form.layouts.items()}
+        self.rows: dict[str, list[dict[str, str]]] = {n: [] for n in self.form.layouts}
         self.lines: dict[str, list[int]] = {n: [] for n in self.form.layouts}
         self.parents: dict[str, list[int]] = {n: [] for n in self.form.layouts}
         self.tops: dict[str, list[int]] = {n: [] for n in self.form.layouts}
@@ -153,7 +157,7 @@ class _Reading:
                     while parent[0] is not element:
                         self._tail(parent[0], parent)
                         del parent[0]
-                if self.gathered >= RECORDS:
+                if self.gathered >= (self.form.at_a_time or RECORDS):
                     yield self._batch()
 
     def _tail(self, element: Any, parent: Any) -> None:
@@ -181,8 +185,8 @@ class _Reading:
         self.path.append((layout, number, {}))
 
     def _placed(self, layout: RecordLayout, above: RecordLayout, seen: dict[str, int], at: int) -> None:
-        order = [x.name for x in self.form.children_of(above.name)]
-        if any(order.index(n) > order.index(layout.name) for n in seen):
+        places = self.places[above.name]
+        if any(places[n] > places[layout.name] for n in seen):
             self._defect("order", at, layout.root, f"stands out of order inside {above.root}", above.root)
         if layout.name in seen and not layout.many:
             self._defect("twice", at, layout.root, f"stands a second time inside one {above.root}", above.root)
@@ -193,17 +197,11 @@ class _Reading:
         number = len(self.lines[name])
         self.lines[name].append(at)
         self.gathered += 1
-        columns = self.texts[name]
-        given = element.attrib
-        matched = 0
-        for f in layout.value_fields:
-            value = given.get(f.name)
-            columns[f.column].append(value)
-            matched += value is not None
-        if matched != len(given):
-            known = {f.name for f in layout.value_fields}
+        given = dict(element.attrib)
+        self.rows[name].append(given)
+        if not self.known[name].issuperset(given):
             for attribute in given:
-                if attribute not in known:
+                if attribute not in self.known[name]:
                     self._defect("attribute", at, f"{layout.root}.{attribute}", "is not an attribute of this layout")
         if layout.parent is None:
             self.outermost = number
@@ -221,7 +219,7 @@ class _Reading:
             self._tail(child, element)
         if number < 0 and layout is not self.form.root:
             return
-        for child in self.form.children_of(layout.name):
+        for child in self.needed[layout.name]:
             if seen.get(child.name, 0) < child.least:
                 self._defect("absent_record", (element.sourceline or 1) + self.shift, child.root, f"is missing inside {layout.root}", layout.root)
 
@@ -233,7 +231,8 @@ class _Reading:
             if not lines:
                 continue
             layout = self.form.layouts[name]
-            text = pl.DataFrame(self.texts[name], schema=dict.fromkeys(self.texts[name], pl.String))
+            columns = {f.column: pl.Series(f.column, [r.get(f.name) for r in self.rows[name]], dtype=pl.String) for f in layout.value_fields}
+            text = pl.DataFrame(columns)
             place = None
             if layout.parent is not None:
                 place = {PARENT: pl.Series(self.parents[name], dtype=pl.UInt32), TOP: pl.Series(self.tops[name], dtype=pl.UInt32)}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, BinaryIO
 
 import polars as pl
@@ -28,6 +29,9 @@ class Batch:
 
 class Form(ABC):
     """One way in which records make a file. ``spec`` is the pack's envelope."""
+
+    at_a_time: int | None = None
+    """How many records make a batch, for forms that count them; None = the form's own number."""
 
     def __init__(self, layouts: Sequence[RecordLayout], spec: Mapping[str, Any]) -> None:
         self.layouts = {x.name: x for x in layouts}
@@ -82,8 +86,9 @@ def records_of(layout: RecordLayout, text: pl.DataFrame, lines: pl.Series, file:
     return RecordSet(layout, pl.DataFrame(typed), given, state, {}, lines.cast(pl.UInt32).alias("line"), files)
 
 
+@cache
 def no_records(layout: RecordLayout) -> RecordSet:
-    """An empty set of records of *layout*."""
+    """An empty set of records of *layout*; made once, for every batch of a file asks for it."""
     text = pl.DataFrame(schema={f.column: pl.String for f in layout.value_fields})
     none = pl.Series("line", [], dtype=pl.UInt32)
     place = {PARENT: none, TOP: none} if layout.parent else None

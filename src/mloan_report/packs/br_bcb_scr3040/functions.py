@@ -49,12 +49,10 @@ def _pct(text: str) -> int:
 # Functions for the pack's SQL
 
 
-def _minimum_rate(portfolio: pl.Expr, days: pl.Expr, problem: pl.Expr, modality: pl.Expr, month_end: pl.Expr, index: pl.Expr) -> pl.Expr:
+def _minimum_rate(portfolio: pl.Expr, days: pl.Expr, problem: pl.Expr, modality: pl.Expr, month_end: pl.Expr) -> pl.Expr:
     """The least percentage (10^-7) of BCB Resolution 352 for the simplified method, by portfolio, status, days and months in default."""
     late = days.fill_null(0)
-    fell = month_end.dt.offset_by("0d") - pl.duration(days=late - 91)
-    calendar = (month_end.dt.year().cast(pl.Int64) - fell.dt.year()) * 12 + month_end.dt.month().cast(pl.Int64) - fell.dt.month()
-    months = pl.when(index == "full_months").then(MACROS["MONTHS"](month_end, fell)).otherwise(calendar).clip(0, 21)
+    months = _months_in_default(late, month_end)
     band: pl.Expr = pl.lit("")
     rates: dict[str, int] = {}
     for row in rows_of("provision_rates"):
@@ -77,12 +75,17 @@ def _minimum_rate(portfolio: pl.Expr, days: pl.Expr, problem: pl.Expr, modality:
     return pl.when(payroll.fill_null(False)).then(special).otherwise(found)
 
 
-def _floor(portfolio: pl.Expr, days: pl.Expr, month_end: pl.Expr, index: pl.Expr) -> pl.Expr:
+def _months_in_default(days: pl.Expr, month_end: pl.Expr) -> pl.Expr:
+    """Months since the month of default, which is day 91; at a month's end calendar months and full months are the same number."""
+    fell = month_end - pl.duration(days=days - 91)
+    months = (month_end.dt.year().cast(pl.Int64) - fell.dt.year()) * 12 + month_end.dt.month().cast(pl.Int64) - fell.dt.month()
+    return months.clip(0, 21)
+
+
+def _floor(portfolio: pl.Expr, days: pl.Expr, month_end: pl.Expr) -> pl.Expr:
     """Annex I alone: the floor for filers of the complete method, 0 where the operation is not in default."""
     annex = {f"{r['portfolio']} {r['month']}": _pct(r["pct"]) for r in rows_of("provision_rates") if r["status"] == "in_default"}
-    fell = month_end - pl.duration(days=days.fill_null(0) - 91)
-    calendar = (month_end.dt.year().cast(pl.Int64) - fell.dt.year()) * 12 + month_end.dt.month().cast(pl.Int64) - fell.dt.month()
-    months = pl.when(index == "full_months").then(MACROS["MONTHS"](month_end, fell)).otherwise(calendar).clip(0, 21)
+    months = _months_in_default(days.fill_null(0), month_end)
     rate = pl.format("{} {}", portfolio, months).replace_strict(annex, default=None, return_dtype=pl.Int64)
     return pl.when(days.fill_null(0) > 90).then(rate).otherwise(0)
 
@@ -354,7 +357,7 @@ def _amounts(views: Views, view: pl.DataFrame) -> pl.DataFrame:
     """The carrying amount, spread over the maturity buckets of the instalments that are not paid."""
     now = _interest(views.positions)
     before = _interest(work_out(views.portfolio, views.as_of.replace(day=1) - timedelta(days=1), history_months=0))
-    before = before.select("loan_id", earned_before="earned")
+    before = before.select("loan_id", earned_before="earned", received_before="received")
     view = view.join(now, on="loan_id", how="left", maintain_order="left").join(before, on="loan_id", how="left", maintain_order="left")
     live = (pl.col("status") == "active") & ~pl.col("leaves")
     share = pl.col("own_share_pct").fill_null(HUNDRED)
@@ -365,7 +368,13 @@ def _amounts(views: Views, view: pl.DataFrame) -> pl.DataFrame:
         lost=lost,
         carrying_amount=pl.when(live).then(pl.col("own_on_book_principal") + interest).otherwise(0),
         written_off_amount=pl.when(lost).then(pl.col("own_claim_principal")).otherwise(0),
-        income_of_month=percent_of(pl.col("earned").fill_null(0) - pl.col("earned_before").fill_null(0), share),
+        # Of what is written off only interest that is really paid is income.
+        income_of_month=percent_of(
+            pl.when(lost)
+            .then(pl.col("received").fill_null(0) - pl.col("received_before").fill_null(0))
+            .otherwise(pl.col("earned").fill_null(0) - pl.col("earned_before").fill_null(0)),
+            share,
+        ),
         to_release=pl.when(live & pl.col("facility_id").is_null() & (pl.col("disbursed_principal") < pl.col("principal")))
         .then(percent_of(pl.col("principal") - pl.col("disbursed_principal"), share))
         .otherwise(0),
@@ -403,7 +412,7 @@ def _interest(positions: Positions) -> pl.DataFrame:
     own = positions.loans.select("loan_id", "interest_paid", "accrued_interest", "suspended_interest").join(due, on="loan_id", how="left")
     unpaid = pl.col("unpaid_interest").fill_null(0)
     earned = pl.col("interest_paid") + unpaid + pl.col("accrued_interest") - pl.col("suspended_interest")
-    return own.select("loan_id", unpaid_interest=unpaid, earned=earned)
+    return own.select("loan_id", unpaid_interest=unpaid, earned=earned, received="interest_paid")
 
 
 def _spread(views: Views, loans: pl.DataFrame) -> pl.DataFrame:
@@ -473,15 +482,13 @@ def _provided(views: Views, view: pl.DataFrame) -> pl.DataFrame:
         problem=problem.fill_null(False) & pl.col("live"),
         class_op=pl.when("lost").then(pl.lit("HH")).otherwise("category"),
     )
-    end, index = pl.col("as_of"), pl.lit(views.settings.get("month_index"))
-    rate = (
-        _class_rate(pl.col("class_op")) if old else _minimum_rate(pl.col("portfolio"), pl.col("days_late"), pl.col("problem"), pl.col("modality"), end, index)
-    )
+    end = pl.col("as_of")
+    rate = _class_rate(pl.col("class_op")) if old else _minimum_rate(pl.col("portfolio"), pl.col("days_late"), pl.col("problem"), pl.col("modality"), end)
     computed = percent_of(pl.col("carrying_amount"), rate)
     by_model = views.settings.get("provision") == "booked"
     if not old and views.settings.get("method") == "C":
-        floor = percent_of(pl.col("carrying_amount"), _floor(pl.col("portfolio"), pl.col("days_late"), end, index))
-        chosen = pl.when(pl.col("booked_provision").is_not_null()).then(pl.max_horizontal("booked_provision", floor))
+        floor = percent_of(pl.col("carrying_amount"), _floor(pl.col("portfolio"), pl.col("days_late"), end))
+        chosen: pl.Expr = pl.when(pl.col("booked_provision").is_not_null()).then(pl.max_horizontal("booked_provision", floor))
     else:
         chosen = pl.col("booked_provision") if by_model else computed
     return view.with_columns(provision_filed=pl.when("live").then(chosen).otherwise(0), features=_features(views))

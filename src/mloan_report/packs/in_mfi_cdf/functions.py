@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import cache
@@ -20,7 +20,6 @@ from mloan_report.portfolio.typing import ROW
 PACK = "in_mfi_cdf"
 RELATIONS = ("key_person", "nominee", "relation_1", "relation_2", "relation_3", "relation_4")
 ACCOUNT_COLUMNS = ("borrower_", "member_", "set_")
-FULL_DAYS = 999
 
 
 @dataclass(frozen=True)
@@ -88,6 +87,7 @@ def _ascii(text: pl.Expr, latin: pl.Expr) -> pl.Expr:
 
 def _years(later: pl.Expr, born: pl.Expr) -> pl.Expr:
     """Completed years; somebody born on 29 February is a year older on 1 March of other years."""
+    later = later.cast(pl.Date)  # unknown where a head cannot be read
     day = [d.dt.month().cast(pl.Int64) * 100 + d.dt.day() for d in (later, born)]
     return later.dt.year().cast(pl.Int64) - born.dt.year().cast(pl.Int64) - (day[0] < day[1]).cast(pl.Int64)
 
@@ -140,19 +140,21 @@ FUNCTIONS: dict[str, Callable[..., pl.Expr]] = {
 }
 
 
+def settings_on(values: Mapping[str, str | None], as_of: date) -> dict[str, str | None]:
+    """*values* with the cycle in force on *as_of*, and what its file of that day holds, where the settings leave them open."""
+    cycle = values.get("cycle") or default_cycle(as_of)
+    content = values.get("content") or content_on(as_of, cycle, values.get("cut_off_days")) or "full"
+    return {**values, "cycle": cycle, "content": content}
+
+
 def enrich_loan(views: Views, view: pl.DataFrame) -> pl.DataFrame:
     """The loan with what the pack's own tables, its application, its schedule and the cycle say of it."""
     view = _with_own_tables(views, view)
     view = _with_application(views, view)
     view = view.join(_usual_instalment(views), on=["loan_id", "schedule_version"], how="left", maintain_order="left")
     view = view.join(_written_off(views, view), on="loan_id", how="left", maintain_order="left")
-    cycle, days = views.settings.get("cycle"), views.settings.get("cut_off_days")
-    return view.with_columns(
-        previous_reference_on=pl.lit(previous_cut_off(views.as_of, cycle, days)),
-        reference_content=pl.lit(views.settings.get("content") or content_on(views.as_of, cycle, days) or "full"),
-        # What changed since the last reference date is told by the ledger of filings; until it is read here, everything counts as changed.
-        changed_since_last=pl.lit(True),
-    )
+    before = previous_cut_off(views.as_of, views.settings.get("cycle"), views.settings.get("cut_off_days"))
+    return view.with_columns(previous_reference_on=pl.lit(before))
 
 
 def _with_own_tables(views: Views, view: pl.DataFrame) -> pl.DataFrame:

@@ -111,13 +111,18 @@ def _day(cell: pl.Expr) -> pl.Expr:
     return pl.when(cell.str.contains("^[0-9]{8}$")).then(cell).str.to_date("%Y%m%d", strict=False)
 
 
+def _window(profile: str) -> tuple[date, date]:
+    """The first and last action date of the profile's register (list ``profile``)."""
+    start, end = (date(int(t[:4]), int(t[4:6]), int(t[6:])) for t in re.findall("[0-9]{8}", _codes()["profile"][profile]))
+    return start, end
+
+
 def _outside(cell: pl.Expr, profile: pl.Expr) -> pl.Expr:
     """Where the date lies outside the window of the profile (list ``profile``: from to)."""
     day = _day(cell)
     out = pl.lit(None, pl.Boolean)
-    for name, label in _codes()["profile"].items():
-        start, end = (date(int(t[:4]), int(t[4:6]), int(t[6:])) for t in re.findall("[0-9]{8}", label))
-        out = pl.when(profile == name).then(~day.is_between(start, end)).otherwise(out)
+    for name in _codes()["profile"]:
+        out = pl.when(profile == name).then(~day.is_between(*_window(name))).otherwise(out)
     return out
 
 
@@ -209,13 +214,16 @@ def enrich_loan(views: Views, view: pl.DataFrame) -> pl.DataFrame:
     and ``approved_cents``, what the register will say was approved."""
     applied = views.own_table(TABLE)
     without_table = views.portfolio.extra.get(TABLE) is None
-    said = applied.filter(pl.col("loan_id").is_not_null()).select("loan_id", approved=_cents(pl.col("amount_approved"))).unique("loan_id", keep="first")
+    told = applied.filter(pl.col("loan_id").is_not_null()).unique("loan_id", keep="first")
+    said = told.select("loan_id", approved=_cents(pl.col("amount_approved")), decided=_day(pl.col("action_taken_date")))
     view = view.join(said, on="loan_id", how="left", maintain_order="left")
+    window = _window(views.settings["profile"] or "")
     return view.with_columns(
+        decided_in_window=pl.coalesce("decided", "disbursed_on").is_between(*window),
         has_application=pl.lit(True) if without_table else pl.col("loan_id").is_in(applied["loan_id"].drop_nulls().implode()),
         business_credit=(pl.col("borrower_kind") != "natural_person") | pl.col("product").is_in(BUSINESS),
         approved_cents=pl.coalesce("approved", "principal"),
-    ).drop("approved")
+    ).drop("approved", "decided")
 
 
 def view_application(views: Views) -> pl.DataFrame:
@@ -228,7 +236,14 @@ def view_application(views: Views) -> pl.DataFrame:
         if views.settings["incomplete"] == "refuse" and views.findings is not None:
             views.findings.append(views.pack.layout_codes.rules["US_CFPB_SBL-017"].finding(table="application", key="file"))
     else:
-        kept = given.filter(pl.col("loan_id").is_null() | pl.col("loan_id").is_in(loans["loan_id"].implode()))
+        window = _window(views.settings["profile"] or "")
+        day = _day(pl.col("action_taken_date"))
+        other_year = given.filter(pl.col("loan_id").is_null() & ~day.is_between(*window)).height
+        if other_year and views.findings is not None:
+            rule = views.pack.layout_codes.rules["US_CFPB_SBL-018"]
+            views.findings.append(rule.finding(table="application", key="file", count=other_year, profile=views.settings["profile"]))
+        here = day.is_between(*window).fill_null(True)  # a date that cannot be read is a finding of the row
+        kept = given.filter(pl.when(pl.col("loan_id").is_null()).then(here).otherwise(pl.col("loan_id").is_in(loans["loan_id"].implode())))
         out = kept.rename({c: f"app_{c}" for c in cells}).join(loans, on="loan_id", how="left", maintain_order="left")
         _report_leaks(views, out)
     return out.with_columns(currency_code=pl.col("currency_code").fill_null("USD"), as_of=pl.lit(views.as_of)).sort("application_no")

@@ -7,7 +7,7 @@ from datetime import date
 from random import Random
 from typing import TYPE_CHECKING
 
-from stdnum import luhn, verhoeff  # type: ignore[import-untyped]
+from stdnum import luhn, verhoeff
 
 from mloan_report.testing.sample.country import Country, Row
 
@@ -135,6 +135,7 @@ class India(Country):
         for n, b in enumerate(book.tables["borrowers"]):
             if b["kind"] == "legal_entity":
                 continue
+            b["household_annual_income"] = f"{216_000 + n % 8 * 12_000}.00"  # within the limit of the microfinance directions
             single = "spouse_name" not in b
             book.add(
                 "in_mfi_cdf_members",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from random import Random
 from typing import TYPE_CHECKING
 
@@ -40,6 +40,10 @@ classification = "US-FFIEC-URCC"
 [packs.us_metro2]
 identification_number = "EXML0001"
 equifax_id = "12345"
+
+[packs.us_cfpb_sbl]
+lei = "9999EXAMPLELENDR0095"
+profile = "2025"
 """
 
 
@@ -105,6 +109,7 @@ class UnitedStates(Country):
         """ZIP codes of employers; and what only this file asks for: an agency, a job, a new number, a bankruptcy, a dispute, a bought debt, a spouse
         who owes as well.
         """
+        add_register(book, as_of)
         people = {p["party_id"]: p for p in book.tables.get("parties", [])}
         homes = {b["borrower_id"]: b for b in book.tables.get("borrowers", [])}
         for home in homes.values():
@@ -137,6 +142,58 @@ class UnitedStates(Country):
             if spouse and n % 2:
                 people[spouse] |= {c: homes[borrower][c] for c in ("address", "postal_code", "district_code", "region_code")}
                 book.add("loan_parties", loan_id=loan_id, party_id=spouse, role="co_borrower", liability="joint_and_several", from_on=loan["disbursed_on"])
+
+
+def add_register(book: SampleBook, as_of: date) -> None:
+    """Applications of businesses: one for each loan to a business, and as many that were denied."""
+    kinds = {b["borrower_id"]: b["kind"] for b in book.tables.get("borrowers", [])}
+    known = {
+        "app_method": "3",
+        "app_recipient": "1",
+        "credit_purpose": "5",
+        "amount_applied_for_flag": "900",
+        "pricing_origination_charges": "0",
+        "pricing_broker_fees": "0",
+        "pricing_initial_charges": "0",
+        "census_tract_adr_type": "2",
+        "census_tract_number": "39153530101",
+        "gross_annual_revenue_flag": "900",
+        "gross_annual_revenue": "180000",
+        "naics_code_flag": "900",
+        "naics_code": "722",
+        "number_of_workers": "2",
+        "time_in_business_type": "1",
+        "time_in_business": "4",
+        "business_ownership_status": "988",
+        "num_principal_owners_flag": "900",
+        "num_principal_owners": "0",
+    }
+    denied = {
+        "ct_credit_product": "2",
+        "ct_guarantee": "999",
+        "ct_loan_term_flag": "900",
+        "ct_loan_term": "12",
+        "action_taken": "3",
+        "denial_reasons": "4;6",
+        "pricing_interest_rate_type": "999",
+        "pricing_adj_index_name": "999",
+        "pricing_mca_addcost_flag": "999",
+        "pricing_prepenalty_allowed": "999",
+        "pricing_prepenalty_exists": "999",
+    }
+    for n, loan in enumerate(book.tables.get("loans", [])):
+        if kinds[loan["borrower_id"]] == "natural_person" and loan["product"] not in ("personal_business", "farmer_production", "enterprise"):
+            continue
+        made = date.fromisoformat(loan["disbursed_on"])
+        own = {"amount_applied_for": loan["principal"], "app_date": f"{made - timedelta(days=20):%Y%m%d}"}
+        rate = {"pricing_adj_index_name": "1", "pricing_adj_index_value": "4.5"} if loan["rate_type"] == "variable" else {}
+        number = f"A{n:06d}"
+        book.add("us_cfpb_sbl_applications", application_no=number, loan_id=loan["loan_id"], uid=f"9999EXAMPLELENDR0095{number}", **known, **own, **rate)
+        on = as_of - timedelta(days=10 + n % 100)
+        asked = {"app_date": f"{on - timedelta(days=15):%Y%m%d}", "action_taken_date": f"{on:%Y%m%d}", "amount_applied_for": "8000"}
+        without_price = {k: v for k, v in known.items() if not k.startswith("pricing")}
+        number = f"D{n:06d}"
+        book.add("us_cfpb_sbl_applications", application_no=number, uid=f"9999EXAMPLELENDR0095{number}", **without_price, **denied, **asked)
 
 
 def ssn(number: int) -> str:
