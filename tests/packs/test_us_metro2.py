@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from mloan_report.filing.ledger import SqliteLedger
 from mloan_report.packs import packs
 from mloan_report.portfolio import read_portfolio
 from mloan_report.testing.pack_examples import examples_of
+from mloan_report.testing.sample import make_sample
 
 PACK = "us_metro2"
 AS_OF = date(2026, 7, 31)
@@ -708,17 +709,35 @@ def test_a_deletion_of_an_account_that_was_never_sent_is_found(tmp_path: Path) -
     assert next_month(tmp_path, ledger, repayments=on_time(7), us_metro2_facts=[fact("AccountStatus", "DA")]).codes == {"M2-B040"}
 
 
-def test_histories_of_month_ends_agree_with_the_days_past_due_of_those_days(tmp_path: Path) -> None:
-    """The history of a late loan is what a filing of each month end would have said."""
-    rows = [*on_time(3), *paid("2026-06-15", amount="115.00")]
-    codes = {"11": "0", "71": "1", "78": "2", "80": "3", "82": "4"}
-    folder = book(tmp_path, repayments=rows)
-    portfolio = read_portfolio(folder)
-    last = Filed(build(PACK, portfolio, AS_OF, tmp_path / "out", made_at=MADE, jobs=1)).account().PaymentHistoryProfile
-    told = ""
-    day = AS_OF.replace(day=1) - timedelta(days=1)
-    while day > date(2026, 3, 10):
-        then = Filed(build(PACK, portfolio, day, tmp_path / f"{day}", made_at=MADE, jobs=1)).account()
-        told += codes[then.AccountStatus]
-        day = day.replace(day=1) - timedelta(days=1)
-    assert last == told + "00" + "B" * 18
+def test_what_was_booked_later_is_not_known(tmp_path: Path) -> None:
+    # July and all before it were paid on time, but the payments from April on were booked on 20 July
+    rows = [r | {"booked_on": r["paid_on"] if r["paid_on"] < "2026-04-01" else "2026-07-20"} for r in on_time(7)]
+    portfolio = read_portfolio(book(tmp_path, repayments=rows))
+    known = [date(2026, 7, 19), date(2026, 7, 31)]
+    told = [Filed(build(PACK, portfolio, AS_OF, tmp_path / f"{d}", known_at=d, made_at=MADE, jobs=1)).account() for d in known]
+    assert [(a.AccountStatus, a.PaymentHistoryProfile[:6], a.DateFirstDelinquency) for a in told] == [
+        ("80", "210000", "05102026"),
+        ("11", "000000", "00000000"),
+    ]
+
+
+def test_each_month_goes_on_from_the_one_before_and_no_date_of_first_delinquency_moves(tmp_path: Path) -> None:
+    """Of a made-up book, with no ledger: what is worked out again for a month end is what its own file said."""
+    portfolio = read_portfolio(make_sample(94, "US", 7, tmp_path / "book", as_of=date(2026, 10, 31)))
+    characters = {"11": "0", "71": "1", "78": "2", "80": "3", "82": "4", "83": "5", "84": "6", "93": "G", "97": "L"}
+    months = []
+    for day in (date(2026, 9, 30), date(2026, 10, 31)):
+        filing = Filed(build(PACK, portfolio, day, tmp_path / f"{day}", quarantine=True, made_at=MADE, jobs=1))
+        months.append({a.ConsumerAccountNumber: a for a in map(Account, filing.lines[1:-2])})
+    compared = late = 0
+    for number, before in months[0].items():
+        now = months[1].get(number)
+        if now is None or before.AccountStatus not in characters:
+            continue
+        compared += 1
+        assert now.PaymentHistoryProfile == characters[before.AccountStatus] + before.PaymentHistoryProfile[:23], number
+        if before.AccountStatus != "11" and now.AccountStatus not in ("11", "13"):
+            late += 1
+            assert now.DateFirstDelinquency == before.DateFirstDelinquency, number
+    assert compared > 40
+    assert late > 8
