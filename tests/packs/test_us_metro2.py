@@ -281,6 +281,14 @@ def test_what_was_paid_off_in_an_earlier_month_is_out_of_scope(tmp_path: Path) -
     assert {f.code for f in out.result.findings} == {"FIL-004"}
 
 
+def test_what_was_paid_off_since_the_last_cycle_is_told_with_the_history_and_the_payments_of_its_own_month(tmp_path: Path) -> None:
+    # cycles end on the fifteenth; 920 were paid off on 20 June: the newest month of history is May
+    rows = [*on_time(5), *paid("2026-06-20", amount="920.00", kind="payoff")]
+    a = filed(tmp_path, {"cycle": "15"}, date(2026, 7, 15), repayments=rows).account()
+    assert (a.AccountStatus, a.DateAccountInformation, a.CycleIdentifier) == ("13", "06202026", "15")
+    assert (a.PaymentHistoryProfile, a.ActualPaymentAmount) == ("00000" + "B" * 19, "000000920")
+
+
 WRITE_OFF = {"loan_id": "L1", "number": "1", "written_off_on": "2026-06-15", "principal": "1000.00", "interest": "45.50", "claim_kept": "true"}
 
 
