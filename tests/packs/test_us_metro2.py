@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import csv
-from datetime import UTC, date, datetime, timedelta
+from collections.abc import Callable
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from mloan_report.filing.ledger import SqliteLedger
 from mloan_report.packs import packs
 from mloan_report.portfolio import read_portfolio
 from mloan_report.testing.pack_examples import examples_of
+from mloan_report.testing.sample import make_sample
 
 PACK = "us_metro2"
 AS_OF = date(2026, 7, 31)
@@ -83,20 +85,22 @@ def on_time(last: int) -> list[Row]:
 
 
 class Filed:
-    """A build with its file taken apart by the layout's columns."""
+    """A build with its file taken apart by the layout's columns; of many stories in one book, that of one *loan*."""
 
-    def __init__(self, result: BuildResult) -> None:
-        self.result = result
+    def __init__(self, result: BuildResult, loan: str | None = None) -> None:
+        self.result, self.loan = result, loan
         self.lines: list[str] = []
         if result.folder is not None:
             self.lines = (result.folder / result.files[0].name).read_bytes().decode("ascii").split("\r\n")
 
     @property
     def codes(self) -> set[str]:
-        return {f.code for f in self.result.findings}
+        return {f.code for f in self.result.findings if self.loan is None or f.loan_id == self.loan}
 
-    def account(self, n: int = 1) -> Any:
-        return Account(self.lines[n])
+    def account(self) -> Any:
+        found = [x for x in self.lines[1:-2] if self.loan is None or Account(x).ConsumerAccountNumber == self.loan]
+        assert len(found) == 1, (self.loan, [f.message for f in self.result.findings if f.severity == "error"])
+        return Account(found[0])
 
 
 class Account:
@@ -128,14 +132,16 @@ class Account:
         return self.of(tag, name, self.segments()[tag][n])
 
 
+DEFAULT: dict[str, list[Row]] = {
+    "borrowers": [{"borrower_id": "B1", **PERSON}],
+    "identifiers": [{"party_id": "B1", "scheme": "us.ssn", "value": "899-01-0001"}],
+    "loans": [LOAN],
+    "instalments": instalments(),
+}
+
+
 def book(folder: Path, **tables: list[Row]) -> Path:
-    given: dict[str, list[Row]] = {
-        "borrowers": [{"borrower_id": "B1", **PERSON}],
-        "identifiers": [{"party_id": "B1", "scheme": "us.ssn", "value": "899-01-0001"}],
-        "loans": [LOAN],
-        "instalments": instalments(),
-        **tables,
-    }
+    given = {**DEFAULT, **tables}
     path = folder / "book"
     path.mkdir()
     (path / "institution.toml").write_text(INSTITUTION, encoding="utf-8")
@@ -151,12 +157,47 @@ def filed(folder: Path, settings: dict[str, str] | None = None, as_of: date = AS
     return Filed(build(PACK, read_portfolio(book(folder, **tables)), as_of, folder / "out", settings=settings, made_at=MADE, jobs=1))
 
 
+STORIES: dict[str, dict[str, list[Row]]] = {}
+"""The books of tests that ask for one account under the default settings: they are filed as one book."""
+_IDS = ("loan_id", "borrower_id", "party_id", "counterparty_id", "collateral_id", "transfer_id", "repayment_id", "charge_id")
+
+
+def story(**tables: list[Row]) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """The book of a test; its loan is L1, its borrower B1."""
+
+    def kept(test: Callable[..., None]) -> Callable[..., None]:
+        STORIES[test.__name__] = tables
+        return test
+
+    return kept
+
+
+@pytest.fixture(scope="module")
+def all_stories(tmp_path_factory: pytest.TempPathFactory) -> BuildResult:
+    """One book of all stories, each with ids of its own, filed once."""
+    merged: dict[str, list[Row]] = {}
+    for name, tables in STORIES.items():
+        mark = f"S{list(STORIES).index(name):02d}"
+        for table, rows in {**DEFAULT, **tables}.items():
+            merged.setdefault(table, []).extend({c: v + mark if c in _IDS and v else v for c, v in r.items()} for r in rows)
+    for n, row in enumerate(merged["identifiers"]):
+        row["value"] = row["value"].replace("899-01-0001", f"899-01-{n + 1:04d}")
+    folder = tmp_path_factory.mktemp("stories")
+    return build(PACK, read_portfolio(book(folder, **merged)), AS_OF, folder / "out", made_at=MADE, jobs=1)
+
+
+@pytest.fixture
+def told(request: pytest.FixtureRequest, all_stories: BuildResult) -> Filed:
+    return Filed(all_stories, f"L1S{list(STORIES).index(request.node.originalname):02d}")
+
+
 def fact(field: str, value: str, since: str = "", person: str = "") -> Row:
     return {"loan_id": "L1", "borrower_id": person, "field": field, "value": value, "from": since, "to": ""}
 
 
-def test_a_loan_paid_on_time_is_current_with_a_month_of_history_for_each_month_since_it_was_opened(tmp_path: Path) -> None:
-    a = filed(tmp_path, repayments=on_time(7)).account()
+@story(repayments=on_time(7))
+def test_a_loan_paid_on_time_is_current_with_a_month_of_history_for_each_month_since_it_was_opened(told: Filed) -> None:
+    a = told.account()
     assert (a.AccountStatus, a.PaymentRating, a.PaymentHistoryProfile) == ("11", "", "000000" + "B" * 18)
     assert (a.PortfolioType, a.AccountType, a.TermsDuration, a.TermsFrequency) == ("I", "01", "012", "M")
     assert (a.HighestCredit, a.CurrentBalance, a.AmountPastDue) == ("000001200", "000000600", "000000000")
@@ -166,9 +207,10 @@ def test_a_loan_paid_on_time_is_current_with_a_month_of_history_for_each_month_s
     assert (a.FirstLineAddress, a.City, a.State, a.ZipCode, a.ECOACode) == ("12 ELM STREET", "ANYTOWN", "OH", "44000", "1")
 
 
-def test_a_late_loan_has_the_status_of_its_days_and_the_date_on_which_it_was_thirty_days_late(tmp_path: Path) -> None:
+@story(repayments=on_time(3))
+def test_a_late_loan_has_the_status_of_its_days_and_the_date_on_which_it_was_thirty_days_late(told: Filed) -> None:
     # unpaid since 10 April: 112 days on 31 July, 81 on 30 June, 51 on 31 May, 20 on 30 April
-    a = filed(tmp_path, repayments=on_time(3)).account()
+    a = told.account()
     assert (a.AccountStatus, a.PaymentHistoryProfile) == ("80", "210000" + "B" * 18)
     assert (a.AmountPastDue, a.CurrentBalance) == ("000000460", "000001060")
     assert a.DateFirstDelinquency == "05102026"
@@ -178,15 +220,17 @@ def test_the_setting_takes_the_due_date_itself(tmp_path: Path) -> None:
     assert filed(tmp_path, {"dofd_basis": "due_date"}, repayments=on_time(3)).account().DateFirstDelinquency == "04102026"
 
 
-def test_a_payment_in_part_does_not_move_the_date_while_the_loan_stays_late(tmp_path: Path) -> None:
+@story(repayments=[*on_time(3), *paid("2026-07-05")])
+def test_a_payment_in_part_does_not_move_the_date_while_the_loan_stays_late(told: Filed) -> None:
     # it pays April; May is 82 days late on 31 July and was 51 on 30 June, which was after the payment's month end already 81 by April
-    a = filed(tmp_path, repayments=[*on_time(3), *paid("2026-07-05")]).account()
+    a = told.account()
     assert (a.AccountStatus, a.DateFirstDelinquency, a.PaymentHistoryProfile[:3]) == ("78", "05102026", "210")
 
 
-def test_a_loan_that_was_made_good_at_a_month_end_begins_anew(tmp_path: Path) -> None:
+@story(repayments=[*on_time(3), *paid("2026-06-15", amount="230.00")])
+def test_a_loan_that_was_made_good_at_a_month_end_begins_anew(told: Filed) -> None:
     # April and May paid on 15 June: on 30 June only June is unpaid, 20 days; on 31 July June is 51 days late
-    a = filed(tmp_path, repayments=[*on_time(3), *paid("2026-06-15", amount="230.00")]).account()
+    a = told.account()
     assert (a.AccountStatus, a.DateFirstDelinquency, a.PaymentHistoryProfile[:4]) == ("71", "07102026", "0100")
 
 
@@ -198,8 +242,9 @@ SHORT = {
 """Five instalments, of which 0.60 is unpaid since 10 June: 51 days on 31 July."""
 
 
-def test_less_than_a_dollar_past_due_is_current(tmp_path: Path) -> None:
-    a = filed(tmp_path, **SHORT).account()
+@story(**SHORT)
+def test_less_than_a_dollar_past_due_is_current(told: Filed) -> None:
+    a = told.account()
     assert (a.AccountStatus, a.AmountPastDue, a.DateFirstDelinquency) == ("11", "000000000", "00000000")
 
 
@@ -209,18 +254,22 @@ def test_without_the_minimum_such_a_loan_is_late_with_nothing_past_due_and_is_re
     assert {f.code for f in out.result.findings if f.severity == "error"} == {"M2-B046"}
 
 
-def test_cents_are_cut_once_from_the_sum(tmp_path: Path) -> None:
-    # 1,200.00 - 600.00 + 0.99 + 0.99 of two fees that have fallen due: 601.98 is 601, not 600
-    fees = [
-        {"charge_id": f"X{n}", "loan_id": "L1", "kind": "service", "payee": "lender", "assessed_on": d, "due_on": d, "amount": "0.99"}
-        for n, d in enumerate(("2026-07-28", "2026-07-29"))
-    ]
-    assert filed(tmp_path, repayments=on_time(7), charges=fees).account().CurrentBalance == "000000601"
+FEES = [
+    {"charge_id": f"X{n}", "loan_id": "L1", "kind": "service", "payee": "lender", "assessed_on": d, "due_on": d, "amount": "0.99"}
+    for n, d in enumerate(("2026-07-28", "2026-07-29"))
+]
 
 
-def test_a_loan_paid_off_late_is_13_with_the_rating_of_the_day_before(tmp_path: Path) -> None:
+@story(repayments=on_time(7), charges=FEES)
+def test_cents_are_cut_once_from_the_sum(told: Filed) -> None:
+    # 1,200.00 - 600.00 + 0.99 + 0.99 of two FEES that have fallen due: 601.98 is 601, not 600
+    assert told.account().CurrentBalance == "000000601"
+
+
+@story(repayments=[*on_time(5), *paid("2026-07-20", amount="920.00", kind="payoff")])
+def test_a_loan_paid_off_late_is_13_with_the_rating_of_the_day_before(told: Filed) -> None:
     # June unpaid; on 19 July it was 39 days late; all 920 are paid on 20 July
-    a = filed(tmp_path, repayments=[*on_time(5), *paid("2026-07-20", amount="920.00", kind="payoff")]).account()
+    a = told.account()
     assert (a.AccountStatus, a.PaymentRating, a.DateFirstDelinquency) == ("13", "1", "07102026")
     assert (a.DateAccountInformation, a.DateClosed, a.CurrentBalance, a.ScheduledMonthlyPaymentAmount) == ("07202026", "07202026", "000000000", "000000000")
     assert a.PaymentHistoryProfile == "000000" + "B" * 18
@@ -232,34 +281,48 @@ def test_what_was_paid_off_in_an_earlier_month_is_out_of_scope(tmp_path: Path) -
     assert {f.code for f in out.result.findings} == {"FIL-004"}
 
 
+def test_what_was_paid_off_since_the_last_cycle_is_told_with_the_history_and_the_payments_of_its_own_month(tmp_path: Path) -> None:
+    # cycles end on the fifteenth; 920 were paid off on 20 June: the newest month of history is May
+    rows = [*on_time(5), *paid("2026-06-20", amount="920.00", kind="payoff")]
+    a = filed(tmp_path, {"cycle": "15"}, date(2026, 7, 15), repayments=rows).account()
+    assert (a.AccountStatus, a.DateAccountInformation, a.CycleIdentifier) == ("13", "06202026", "15")
+    assert (a.PaymentHistoryProfile, a.ActualPaymentAmount) == ("00000" + "B" * 19, "000000920")
+
+
 WRITE_OFF = {"loan_id": "L1", "number": "1", "written_off_on": "2026-06-15", "principal": "1000.00", "interest": "45.50", "claim_kept": "true"}
 
 
-def test_a_charged_off_loan_keeps_amount_and_date_whatever_is_paid_later(tmp_path: Path) -> None:
-    rows = [*on_time(3), *paid("2026-07-05", kind="recovery_after_write_off")]
-    a = filed(tmp_path, repayments=rows, write_offs=[WRITE_OFF]).account()
+RECOVERED = [*on_time(3), *paid("2026-07-05", kind="recovery_after_write_off")]
+
+
+@story(repayments=RECOVERED, write_offs=[WRITE_OFF])
+def test_a_charged_off_loan_keeps_amount_and_date_whatever_is_paid_later(told: Filed) -> None:
+    a = told.account()
     assert (a.AccountStatus, a.OriginalChargeOffAmount, a.DateFirstDelinquency) == ("97", "000001045", "05102026")
     assert a.PaymentHistoryProfile == "L10000" + "B" * 18
     assert a.CurrentBalance != "000000000"
 
 
-def test_a_loan_charged_off_before_it_was_late_takes_the_day_of_the_charge_off_with_a_warning(tmp_path: Path) -> None:
+@story(repayments=on_time(3), write_offs=[WRITE_OFF | {"written_off_on": "2026-04-20"}])
+def test_a_loan_charged_off_before_it_was_late_takes_the_day_of_the_charge_off_with_a_warning(told: Filed) -> None:
     # April is 10 days late on 20 April
-    out = filed(tmp_path, repayments=on_time(3), write_offs=[WRITE_OFF | {"written_off_on": "2026-04-20"}])
-    assert (out.account().AccountStatus, out.account().DateFirstDelinquency) == ("97", "04202026")
-    assert "M2-P006" in out.codes
+    assert (told.account().AccountStatus, told.account().DateFirstDelinquency) == ("97", "04202026")
+    assert "M2-P006" in told.codes
 
 
-def test_a_charged_off_loan_that_is_paid_is_64(tmp_path: Path) -> None:
-    rows = [*on_time(3), *paid("2026-07-15", amount="1150.00", kind="recovery_after_write_off")]
-    a = filed(tmp_path, repayments=rows, write_offs=[WRITE_OFF | {"interest": "0.00"}]).account()
+RECOVERED_WHOLE = [*on_time(3), *paid("2026-07-15", amount="1150.00", kind="recovery_after_write_off")]
+
+
+@story(repayments=RECOVERED_WHOLE, write_offs=[WRITE_OFF | {"interest": "0.00"}])
+def test_a_charged_off_loan_that_is_paid_is_64(told: Filed) -> None:
+    a = told.account()
     assert (a.AccountStatus, a.OriginalChargeOffAmount, a.CurrentBalance, a.DateClosed) == ("64", "000001000", "000000000", "07152026")
     assert (a.DateFirstDelinquency, a.PaymentHistoryProfile[:2]) == ("05102026", "L1")
 
 
-def test_a_collector_is_told_by_the_packs_table_from_the_day_on_which_it_began(tmp_path: Path) -> None:
-    out = filed(tmp_path, repayments=on_time(3), us_metro2_facts=[fact("AccountStatus", "93", "2026-06-20")])
-    a = out.account()
+@story(repayments=on_time(3), us_metro2_facts=[fact("AccountStatus", "93", "2026-06-20")])
+def test_a_collector_is_told_by_the_packs_table_from_the_day_on_which_it_began(told: Filed) -> None:
+    a = told.account()
     assert (a.AccountStatus, a.PaymentRating, a.DateFirstDelinquency, a.PaymentHistoryProfile[:3]) == ("93", "", "05102026", "G10")
 
 
@@ -273,42 +336,48 @@ def test_a_loan_in_court_is_in_collection_and_62_once_it_is_paid(tmp_path: Path)
     assert (b.AccountStatus, b.PaymentRating, b.DateFirstDelinquency) == ("62", "", "05102026")
 
 
-def test_a_sold_loan_is_05_with_its_buyer(tmp_path: Path) -> None:
-    sale = {
-        "transfer_id": "T1",
-        "loan_id": "L1",
-        "direction": "out",
-        "transferred_on": "2026-07-28",
-        "counterparty_id": "P9",
-        "counterparty_kind": "fund",
-        "share_pct": "100",
-        "principal": "700.00",
-        "derecognised": "true",
-        "servicing_kept": "false",
-    }
-    fund = {"party_id": "P9", "kind": "legal_entity", "name": "Example Debt Fund LP"}
-    a = filed(tmp_path, repayments=on_time(6), transfers=[sale], parties=[fund]).account()
+SALE = {
+    "transfer_id": "T1",
+    "loan_id": "L1",
+    "direction": "out",
+    "transferred_on": "2026-07-28",
+    "counterparty_id": "P9",
+    "counterparty_kind": "fund",
+    "share_pct": "100",
+    "principal": "700.00",
+    "derecognised": "true",
+    "servicing_kept": "false",
+}
+FUND = {"party_id": "P9", "kind": "legal_entity", "name": "Example Debt Fund LP"}
+
+
+@story(repayments=on_time(6), transfers=[SALE], parties=[FUND])
+def test_a_sold_loan_is_05_with_its_buyer(told: Filed) -> None:
+    a = told.account()
     assert (a.AccountStatus, a.PaymentRating, a.SpecialComment, a.CurrentBalance, a.DateClosed) == ("05", "0", "AH", "000000000", "07282026")
     assert (a.segment("K2", "PurchasedIndicator"), a.segment("K2", "PurchasedName")) == ("2", "EXAMPLE DEBT FUND LP")
 
 
-def test_a_bought_debt_names_its_first_lender(tmp_path: Path) -> None:
-    purchase = {
-        "transfer_id": "T1",
-        "loan_id": "L1",
-        "direction": "in",
-        "transferred_on": "2026-04-20",
-        "counterparty_id": "P9",
-        "counterparty_kind": "bank",
-        "share_pct": "100",
-        "principal": "900.00",
-        "derecognised": "false",
-        "servicing_kept": "false",
-        "original_creditor": "First Example Bank",
-    }
-    bank = {"party_id": "P9", "kind": "legal_entity", "name": "Second Example Bank"}
-    loan, rows = LOAN | {"principal": "900.00"}, instalments(first=5, count=9)
-    a = filed(tmp_path, loans=[loan], instalments=rows, repayments=paid(*(month(n) for n in (5, 6, 7))), transfers=[purchase], parties=[bank]).account()
+PURCHASE = {
+    "transfer_id": "T1",
+    "loan_id": "L1",
+    "direction": "in",
+    "transferred_on": "2026-04-20",
+    "counterparty_id": "P9",
+    "counterparty_kind": "bank",
+    "share_pct": "100",
+    "principal": "900.00",
+    "derecognised": "false",
+    "servicing_kept": "false",
+    "original_creditor": "First Example Bank",
+}
+BANK = {"party_id": "P9", "kind": "legal_entity", "name": "Second Example Bank"}
+BOUGHT = LOAN | {"principal": "900.00"}
+
+
+@story(loans=[BOUGHT], instalments=instalments(first=5, count=9), repayments=paid(*(month(n) for n in (5, 6, 7))), transfers=[PURCHASE], parties=[BANK])
+def test_a_bought_debt_names_its_first_lender(told: Filed) -> None:
+    a = told.account()
     assert (a.segment("K1", "OriginalCreditorName"), a.segment("K1", "CreditorClassification")) == ("FIRST EXAMPLE BANK", "08")
     assert (a.segment("K2", "PurchasedIndicator"), a.segment("K2", "PurchasedName")) == ("1", "SECOND EXAMPLE BANK")
     # nothing is known of the months before the purchase
@@ -322,19 +391,20 @@ def link(role: str, party: str = "P1", **more: str) -> Row:
     return {"loan_id": "L1", "party_id": party, "role": role, "from_on": "2026-01-10", **more}
 
 
-def test_a_co_borrower_of_the_same_address_is_a_j1_and_joint(tmp_path: Path) -> None:
-    a = filed(tmp_path, repayments=on_time(7), parties=[OTHER | {"address": "12  ELM STREET"}], loan_parties=[link("co_borrower")]).account()
+@story(repayments=on_time(7), parties=[OTHER | {"address": "12  ELM STREET"}], loan_parties=[link("co_borrower")])
+def test_a_co_borrower_of_the_same_address_is_a_j1_and_joint(told: Filed) -> None:
+    a = told.account()
     assert (a.ECOACode, list(a.segments())) == ("2", ["J1"])
     assert (a.segment("J1", "Surname"), a.segment("J1", "ECOACode"), a.segment("J1", "DateBirth")) == ("SPECIMEN", "2", "01021985")
 
 
-def test_a_guarantor_of_another_address_is_a_j2_and_the_borrower_a_maker(tmp_path: Path) -> None:
-    out = filed(tmp_path, repayments=on_time(7), parties=[OTHER | {"address": "7 Oak Avenue"}], loan_parties=[link("guarantor")])
-    a = out.account()
+@story(repayments=on_time(7), parties=[OTHER | {"address": "7 Oak Avenue"}], loan_parties=[link("guarantor")])
+def test_a_guarantor_of_another_address_is_a_j2_and_the_borrower_a_maker(told: Filed) -> None:
+    a = told.account()
     assert (a.ECOACode, a.SpecialComment, list(a.segments())) == ("7", "CH", ["J2"])
     assert (a.segment("J2", "ECOACode"), a.segment("J2", "FirstLineAddress"), a.segment("J2", "State")) == ("5", "7 OAK AVENUE", "OH")
     assert a.line[:4] == "0626"
-    assert out.codes == set()
+    assert told.codes == set()
 
 
 def test_a_person_released_in_the_month_is_told_as_such_once(tmp_path: Path) -> None:
@@ -346,10 +416,18 @@ def test_a_person_released_in_the_month_is_told_as_such_once(tmp_path: Path) -> 
     assert b.segments() == {}
 
 
-def test_the_loan_of_a_business_is_told_of_the_individual_who_is_liable(tmp_path: Path) -> None:
-    firm = {"borrower_id": "B1", **PERSON, "kind": "legal_entity", "name": "Sample & Partners LLC", "given_name": "", "family_name": "", "born_on": ""}
-    a = filed(tmp_path, borrowers=[firm], identifiers=[{"party_id": "P1", "scheme": "us.ssn", "value": "899010002"}], repayments=on_time(7), parties=[OTHER],
-              loan_parties=[link("guarantor")]).account()  # fmt: skip
+FIRM = {"borrower_id": "B1", **PERSON, "kind": "legal_entity", "name": "Sample & Partners LLC", "given_name": "", "family_name": "", "born_on": ""}
+
+
+@story(
+    borrowers=[FIRM],
+    identifiers=[{"party_id": "P1", "scheme": "us.ssn", "value": "899010002"}],
+    repayments=on_time(7),
+    parties=[OTHER],
+    loan_parties=[link("guarantor")],
+)
+def test_the_loan_of_a_business_is_told_of_the_individual_who_is_liable(told: Filed) -> None:
+    a = told.account()
     assert (a.AccountType, a.ECOACode, a.Surname, a.SocialSecurityNumber) == ("6A", "5", "SPECIMEN", "899010002")
     assert (a.segment("J2", "ECOACode"), a.segment("J2", "Surname")) == ("W", "SAMPLE & PARTNERS LLC")
 
@@ -388,11 +466,11 @@ def test_an_instalment_of_115_is_brought_to_a_month(tmp_path: Path, frequency: s
     assert int(a.ScheduledMonthlyPaymentAmount) == monthly
 
 
-def test_irregular_payments_are_monthly_with_the_average_and_a_warning(tmp_path: Path) -> None:
+@story(loans=[LOAN | {"repayment_frequency": "irregular"}], repayments=on_time(7))
+def test_irregular_payments_are_monthly_with_the_average_and_a_warning(told: Filed) -> None:
     # 12 x 115 over 12 months
-    out = filed(tmp_path, loans=[LOAN | {"repayment_frequency": "irregular"}], repayments=on_time(7))
-    assert (out.account().TermsFrequency, out.account().ScheduledMonthlyPaymentAmount) == ("M", "000000115")
-    assert out.codes == {"M2-P004"}
+    assert (told.account().TermsFrequency, told.account().ScheduledMonthlyPaymentAmount) == ("M", "000000115")
+    assert told.codes == {"M2-P004"}
 
 
 @pytest.mark.parametrize(("setting", "monthly"), [("zero", 0), ("whole", 1380)])
@@ -404,38 +482,50 @@ def test_a_single_payment_is_zero_or_whole(tmp_path: Path, setting: str, monthly
     assert ("M2-P005" in out.codes) == (setting == "zero")
 
 
-def test_a_last_instalment_above_twice_the_others_is_a_balloon(tmp_path: Path) -> None:
-    last = {"loan_id": "L1", "schedule_version": "1", "number": "12", "due_on": "2027-01-10", "principal_due": "650.00", "interest_due": "15.00"}
-    rows = [*instalments(count=11, principal="50.00"), last]
-    a = filed(tmp_path, instalments=rows, repayments=paid(*(month(n) for n in range(2, 8)), amount="65.00")).account()
+LAST = {"loan_id": "L1", "schedule_version": "1", "number": "12", "due_on": "2027-01-10", "principal_due": "650.00", "interest_due": "15.00"}
+BALLOON = [*instalments(count=11, principal="50.00"), LAST]
+
+
+@story(instalments=BALLOON, repayments=paid(*(month(n) for n in range(2, 8)), amount="65.00"))
+def test_a_last_instalment_above_twice_the_others_is_a_balloon(told: Filed) -> None:
+    a = told.account()
     assert (a.ScheduledMonthlyPaymentAmount, a.segment("K4", "SpecializedPaymentIndicator")) == ("000000065", "01")
     assert (a.segment("K4", "BalloonPaymentDueDate"), a.segment("K4", "BalloonPaymentAmount")) == ("01102027", "000000665")
 
 
-def test_payments_put_off_are_told_with_the_day_on_which_they_begin(tmp_path: Path) -> None:
-    holiday = {"loan_id": "L1", "from_on": "2026-07-01", "to_on": "2026-08-31", "defers": "both", "interest": "accrues", "days_past_due": "frozen"}
-    a = filed(tmp_path, repayments=on_time(6), payment_holidays=[holiday]).account()
+HOLIDAY = {"loan_id": "L1", "from_on": "2026-07-01", "to_on": "2026-08-31", "defers": "both", "interest": "accrues", "days_past_due": "frozen"}
+
+
+@story(repayments=on_time(6), payment_holidays=[HOLIDAY])
+def test_payments_put_off_are_told_with_the_day_on_which_they_begin(told: Filed) -> None:
+    a = told.account()
     assert (a.AccountStatus, a.TermsFrequency, a.ScheduledMonthlyPaymentAmount, a.SpecialComment) == ("11", "D", "000000000", "CP")
     assert (a.segment("K4", "SpecializedPaymentIndicator"), a.segment("K4", "DeferredPaymentStartDate")) == ("02", "09012026")
 
 
-def test_names_and_addresses_are_folded_cut_and_said_so(tmp_path: Path) -> None:
-    person = PERSON | {"family_name": "Müller-O'Neil", "given_name": "Łucja", "address": "1234 Avenue of the Long Example Names, Apartment 12"}
-    out = filed(tmp_path, borrowers=[{"borrower_id": "B1", **person}], repayments=on_time(7))
-    a = out.account()
+ODD_PERSON = PERSON | {"family_name": "Müller-O'Neil", "given_name": "Łucja", "address": "1234 Avenue of the Long Example Names, Apartment 12"}
+
+
+@story(borrowers=[{"borrower_id": "B1", **ODD_PERSON}], repayments=on_time(7))
+def test_names_and_addresses_are_folded_cut_and_said_so(told: Filed) -> None:
+    a = told.account()
     assert (a.Surname, a.FirstName) == ("MULLER-ONEIL", "UCJA")
     assert (a.FirstLineAddress, a.SecondLineAddress) == ("1234 AVENUE OF THE LONG EXAMPLE", "NAMES, APARTMENT 12")
-    assert out.codes == {"M2-P007"}
+    assert told.codes == {"M2-P007"}
 
 
-def test_a_replacement_carries_the_moment_at_which_it_was_made(tmp_path: Path) -> None:
-    a = filed(tmp_path, repayments=on_time(7), us_metro2_facts=[fact("CorrectionIndicator", "1", "2026-07-01")]).account()
+@story(repayments=on_time(7), us_metro2_facts=[fact("CorrectionIndicator", "1", "2026-07-01")])
+def test_a_replacement_carries_the_moment_at_which_it_was_made(told: Filed) -> None:
+    a = told.account()
     assert (a.CorrectionIndicator, a.TimeStamp) == ("1", "08022026123000")
 
 
-def test_an_account_reported_in_error_is_deleted_even_when_its_contract_was_cancelled(tmp_path: Path) -> None:
-    loan = LOAN | {"status": "cancelled", "status_on": "2026-07-02"}
-    a = filed(tmp_path, loans=[loan], repayments=on_time(2), us_metro2_facts=[fact("AccountStatus", "DA", "2026-07-02")]).account()
+CANCELLED = LOAN | {"status": "cancelled", "status_on": "2026-07-02"}
+
+
+@story(loans=[CANCELLED], repayments=on_time(2), us_metro2_facts=[fact("AccountStatus", "DA", "2026-07-02")])
+def test_an_account_reported_in_error_is_deleted_even_when_its_contract_was_cancelled(told: Filed) -> None:
+    a = told.account()
     assert a.AccountStatus == "DA"
 
 
@@ -456,14 +546,18 @@ def test_a_dispute_is_told_while_it_runs_and_in_the_month_of_its_end(tmp_path: P
     assert filed(tmp_path, repayments=on_time(7), party_events=rows).account().ComplianceConditionCode == code
 
 
-def test_a_new_number_is_announced_beside_the_old_one(tmp_path: Path) -> None:
-    a = filed(tmp_path, repayments=on_time(7), us_metro2_facts=[fact("NewConsumerAccountNumber", "N-1", "2026-07-01")]).account()
-    assert (a.ConsumerAccountNumber, a.segment("L1", "ChangeIndicator"), a.segment("L1", "NewConsumerAccountNumber")) == ("L1", "1", "N1")
+@story(repayments=on_time(7), us_metro2_facts=[fact("NewConsumerAccountNumber", "N-1", "2026-07-01")])
+def test_a_new_number_is_announced_beside_the_old_one(told: Filed) -> None:
+    a = told.account()
+    assert (a.ConsumerAccountNumber, a.segment("L1", "ChangeIndicator"), a.segment("L1", "NewConsumerAccountNumber")) == (told.loan, "1", "N1")
 
 
-def test_the_lenders_products_name_portfolio_and_type(tmp_path: Path) -> None:
-    products = [{"product_code": "P20", "portfolio_type": "I", "account_type": "20"}]
-    assert filed(tmp_path, loans=[LOAN | {"product_code": "P20"}], repayments=on_time(7), us_metro2_products=products).account().AccountType == "20"
+PRODUCTS = [{"product_code": "P20", "portfolio_type": "I", "account_type": "20"}]
+
+
+@story(loans=[LOAN | {"product_code": "P20"}], repayments=on_time(7), us_metro2_products=PRODUCTS)
+def test_the_lenders_products_name_portfolio_and_type(told: Filed) -> None:
+    assert told.account().AccountType == "20"
 
 
 @pytest.mark.parametrize(("value", "kind"), [("1200.00", "02"), ("1199.99", "03")])
@@ -545,14 +639,18 @@ def test_joined_files_have_further_headers_where_the_setting_says_so(tmp_path: P
 def test_nothing_personal_stands_in_a_finding(tmp_path: Path) -> None:
     personal = {"899010001", "05311990", "1990", "MUSTER", "ANNA", "3305550111", "ELM", "L2025000101", "MODEL BAKERY", "SPECIMEN", "899010002"}
     good = examples_of(packs()[PACK])["segments.txt"]
+    lines = good.split(b"\r\n")[:-1]
     spoilt = []
-    for at in range(430, len(good) - 430, 37):
-        spoilt.append(good[:at] + b"%" + good[at + 1 :])
-        spoilt.append(good[:at] + good[at + 3 :])
-    for data in [*spoilt[::7], good.replace(b"ELM", b"elm"), good.lower(), good[5:], good.replace(b"N1MODEL", b"MODEL")]:
+    for line in lines[1:-1]:
+        for at in range(0, len(line), 23):
+            spoilt += [line[:at] + b"%" + line[at + 1 :], line[:at] + line[at + 3 :], line[:at] + b" " + line[at:], line[:at].lower() + line[at:]]
+    found = 0
+    for data in (b"\r\n".join([lines[0], *spoilt, lines[-1], b""]), good.replace(b"ELM", b"elm"), good.lower(), good[5:]):
         for f in read(tmp_path, data).findings:
+            found += 1
             said = f"{f.message} {f.args} {f.value} {f.key}"
             assert not [p for p in personal if p in said or p.lower() in said], said
+    assert found > len(spoilt)
 
 
 # Last month's filing
@@ -619,17 +717,35 @@ def test_a_deletion_of_an_account_that_was_never_sent_is_found(tmp_path: Path) -
     assert next_month(tmp_path, ledger, repayments=on_time(7), us_metro2_facts=[fact("AccountStatus", "DA")]).codes == {"M2-B040"}
 
 
-def test_histories_of_month_ends_agree_with_the_days_past_due_of_those_days(tmp_path: Path) -> None:
-    """The history of a late loan is what a filing of each month end would have said."""
-    rows = [*on_time(3), *paid("2026-06-15", amount="115.00")]
-    codes = {"11": "0", "71": "1", "78": "2", "80": "3", "82": "4"}
-    folder = book(tmp_path, repayments=rows)
-    portfolio = read_portfolio(folder)
-    last = Filed(build(PACK, portfolio, AS_OF, tmp_path / "out", made_at=MADE, jobs=1)).account().PaymentHistoryProfile
-    told = ""
-    day = AS_OF.replace(day=1) - timedelta(days=1)
-    while day > date(2026, 1, 10):
-        then = Filed(build(PACK, portfolio, day, tmp_path / f"{day}", made_at=MADE, jobs=1)).account()
-        told += codes[then.AccountStatus]
-        day = day.replace(day=1) - timedelta(days=1)
-    assert last == told.ljust(24, "B")
+def test_what_was_booked_later_is_not_known(tmp_path: Path) -> None:
+    # July and all before it were paid on time, but the payments from April on were booked on 20 July
+    rows = [r | {"booked_on": r["paid_on"] if r["paid_on"] < "2026-04-01" else "2026-07-20"} for r in on_time(7)]
+    portfolio = read_portfolio(book(tmp_path, repayments=rows))
+    known = [date(2026, 7, 19), date(2026, 7, 31)]
+    told = [Filed(build(PACK, portfolio, AS_OF, tmp_path / f"{d}", known_at=d, made_at=MADE, jobs=1)).account() for d in known]
+    assert [(a.AccountStatus, a.PaymentHistoryProfile[:6], a.DateFirstDelinquency) for a in told] == [
+        ("80", "210000", "05102026"),
+        ("11", "000000", "00000000"),
+    ]
+
+
+def test_each_month_goes_on_from_the_one_before_and_no_date_of_first_delinquency_moves(tmp_path: Path) -> None:
+    """Of a made-up book, with no ledger: what is worked out again for a month end is what its own file said."""
+    portfolio = read_portfolio(make_sample(94, "US", 7, tmp_path / "book", as_of=date(2026, 10, 31)))
+    characters = {"11": "0", "71": "1", "78": "2", "80": "3", "82": "4", "83": "5", "84": "6", "93": "G", "97": "L"}
+    months = []
+    for day in (date(2026, 9, 30), date(2026, 10, 31)):
+        filing = Filed(build(PACK, portfolio, day, tmp_path / f"{day}", quarantine=True, made_at=MADE.replace(month=11), jobs=1))
+        months.append({a.ConsumerAccountNumber: a for a in map(Account, filing.lines[1:-2])})
+    compared = late = 0
+    for number, before in months[0].items():
+        now = months[1].get(number)
+        if now is None or before.AccountStatus not in characters:
+            continue
+        compared += 1
+        assert now.PaymentHistoryProfile == characters[before.AccountStatus] + before.PaymentHistoryProfile[:23], number
+        if before.AccountStatus != "11" and now.AccountStatus not in ("11", "13"):
+            late += 1
+            assert now.DateFirstDelinquency == before.DateFirstDelinquency, number
+    assert compared > 40
+    assert late > 8

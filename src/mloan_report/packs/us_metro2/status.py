@@ -28,6 +28,7 @@ def with_status(views: Views, view: pl.DataFrame, known: pl.DataFrame) -> pl.Dat
     before = _state_before(view, days, known)
     view = view.join(before, on="loan_id", how="left", maintain_order="left")
     view = _with_status_now(view)
+    view = view.join(_paid_in_month(views, view), on="loan_id", how="left", maintain_order="left").with_columns(pl.col("paid_in_month").fill_null(0))
     months = _months(view, past, days, known)
     view = view.join(_profiles(views, view, months), on="loan_id", how="left", maintain_order="left")
     return view.join(_first_delinquency(views, view, months, days), on="loan_id", how="left", maintain_order="left")
@@ -156,6 +157,7 @@ def _with_status_now(view: pl.DataFrame) -> pl.DataFrame:
         .otherwise(_ladder(pl.col("status") == "written_off", pl.col("collection_on") <= pl.col("as_of"), fact, pl.col("days_late")))
     )
     view = view.with_columns(charged_off=charged_off, account_status=status)
+    view = view.with_columns(reported_on=pl.when(pl.col("account_status").is_in(paid)).then("ended_on").otherwise("as_of"))
     of_before = pl.col("before_status").replace_strict({"93": "G", "97": "L"}, default=None, return_dtype=pl.String)
     ended = pl.col("account_status").is_in(["05", *paid])
     rating = pl.coalesce(
@@ -181,13 +183,25 @@ def _months(view: pl.DataFrame, past: pl.DataFrame, days: pl.DataFrame, known: p
 
 
 def _profiles(views: Views, view: pl.DataFrame, months: pl.DataFrame) -> pl.DataFrame:
-    """loan_id, payment_profile: 24 characters, newest first; B before the month of opening, D where nothing is known."""
+    """loan_id, payment_profile: 24 characters, newest first; B before the month of opening, D where nothing is known.
+
+    The newest is of the month before the reported day, which for an account paid after the last cycle may lie in the month before.
+    """
     last = views.as_of.replace(day=1) - _DAY
-    ends = month_ends(last, MONTHS)
+    ends = month_ends(last, MONTHS + 1)
     told = months.filter(pl.col("on") >= ends[-1]).group_by("loan_id").agg([pl.col("character").filter(pl.col("on") == e).first().alias(str(e)) for e in ends])
-    opened = view.select("loan_id", "disbursed_on").join(told, on="loan_id", how="left", maintain_order="left")
+    opened = view.select("loan_id", "disbursed_on", "reported_on").join(told, on="loan_id", how="left", maintain_order="left")
     letters = [pl.when(pl.col("disbursed_on") > e).then(pl.lit("B")).otherwise(pl.col(str(e)).fill_null("D")) for e in ends]
-    return opened.select("loan_id", payment_profile=pl.concat_str(letters))
+    earlier = (pl.col("reported_on") <= last).fill_null(False)
+    return opened.select("loan_id", payment_profile=pl.when(earlier).then(pl.concat_str(letters[1:])).otherwise(pl.concat_str(letters[:-1])))
+
+
+def _paid_in_month(views: Views, view: pl.DataFrame) -> pl.DataFrame:
+    """loan_id, paid_in_month: what was received in the calendar month of the reported day, up to as_of."""
+    paid = views.positions.payments.select("loan_id", "paid_on", "amount").join(view.select("loan_id", "as_of", "reported_on"), on="loan_id", how="inner")
+    day = pl.col("reported_on")
+    within = pl.col("paid_on").is_between(day.dt.month_start(), pl.min_horizontal(day.dt.month_end(), "as_of"))
+    return paid.filter(within).group_by("loan_id").agg(paid_in_month=pl.col("amount").sum())
 
 
 def _first_delinquency(views: Views, view: pl.DataFrame, months: pl.DataFrame, days: pl.DataFrame) -> pl.DataFrame:
