@@ -143,7 +143,9 @@ class Philippines(Country):
                 book.add("ph_cic_csdf_goods", loan_id=row["loan_id"], good_type="16", good_value="45000.00", new_used_code="N", good_brand="TRIKE")
         for row in tables.get("facilities", []):
             if row["kind"] == "revolving" and row["facility_id"].startswith("F"):
-                book.add("ph_cic_csdf_lines", facility_id=row["facility_id"], contract_type="70", contract_end_planned_date="2030-12-31", purpose_of_credit="23")
+                book.add(
+                    "ph_cic_csdf_lines", facility_id=row["facility_id"], contract_type="70", contract_end_planned_date="2030-12-31", purpose_of_credit="23"
+                )
         active = [r for r in tables["loans"] if r["status"] == "active"]
         for row in active[::60]:
             self._others(book, row, as_of)
@@ -161,7 +163,12 @@ class Philippines(Country):
             "overdue_payments_amount": "0.00",
             "overdue_days": "0",
         }
-        card = {"credit_limit": "20000.00", "next_payment_minimum_payment_due": "500.00", "last_payment_amount": "300.00", "outstanding_balance_unbilled": "0.00"}
+        card = {
+            "credit_limit": "20000.00",
+            "next_payment_minimum_payment_due": "500.00",
+            "last_payment_amount": "300.00",
+            "outstanding_balance_unbilled": "0.00",
+        }
         use = {"installment_type": "V", "flag_card_used": "1", "times_card_used": "4", "transaction_type_sub_facility": "PCC"}
         book.add("ph_cic_csdf_cards", provider_contract_no=f"K-{loan['loan_id']}", contract_type="30", **common, **card, **use)
         service = {"next_payment": "120.00", "billed_amount": "120.00"}
