@@ -18,7 +18,7 @@ from mloan_report.identity.others import OTHERS
 from mloan_report.identity.philippines import PHILIPPINES
 from mloan_report.identity.scheme import Scheme
 
-SCHEMES: dict[str, Scheme] = {s.id: s for s in (*CHINA, *INDIA, *INTERNATIONAL, *OTHERS)}
+SCHEMES: dict[str, Scheme] = {s.id: s for s in (*CHINA, *INDIA, *INTERNATIONAL, *OTHERS, *PHILIPPINES)}
 
 __all__ = ["SCHEMES", "Failure", "Scheme", "check_column", "check_number", "passes", "read_holder", "scheme_for"]
 

@@ -168,7 +168,7 @@ def _contacts() -> dict[str, pl.Expr]:
         pl.lit("7|") + pl.col("email"),
         pl.when(mobile).then(pl.lit("1|")).otherwise(pl.lit("2|")) + home,
     ).list.drop_nulls()
-    out = {}
+    out: dict[str, pl.Expr] = {}
     for n in (1, 2):
         both = listed.list.get(n - 1, null_on_oob=True)
         out |= {f"contact_{n}_type": both.str.head(1), f"contact_{n}_value": both.str.slice(2)}
