@@ -6,6 +6,7 @@ Run: python docs/generate.py [--check]
 from __future__ import annotations
 
 import json
+import re
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -344,7 +345,7 @@ def _schemas(pack: Pack) -> Iterator[tuple[str, str]]:
         return
     for version in pack.versions:
         day = date.fromisoformat(version.effective_from)
-        name = f"schemas/{pack.id}/{pack.id}-{version.id}"
+        name = f"schemas/{pack.id}/{pack.id}-" + re.sub("[^A-Za-z0-9.]+", "-", version.id)
         if pack.envelope["form"] == "attributes":
             yield f"{name}.xsd", attributes_schema(pack.records(day), dict(pack.codes)).decode("utf-8")
         else:
