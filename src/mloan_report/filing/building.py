@@ -297,6 +297,8 @@ class _Build:
         keys = {str(name): rows["key"] for (name,), rows in entries.partition_by("record", as_dict=True).items()}
         around = head_and_foot(r, self.source.institution, totals, gone_constants(r.pack, r.previous, keys))
         self.around = around.findings
+        for b in filed.values():
+            b.run |= around.rule_run.run  # rules of head and foot run here and in no bucket
         return [write_composed(path_of(self.work, around.name), around.head, around.foot, kinds)], dropped
 
     def _findings(self, filed: Mapping[int, BucketFiled], dropped: Mapping[tuple[int, str], set[int]]) -> list[Finding]:
