@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
+from decimal import Decimal
 from pathlib import Path
 
 import polars as pl
@@ -16,7 +17,7 @@ from mloan_report.filing import build, check_files
 from mloan_report.filing.building import BuildResult
 from mloan_report.filing.ledger import SqliteLedger
 from mloan_report.packs import packs
-from mloan_report.packs.br_bcb_scr3040.functions import FUNCTIONS, codes_of, effective_year, limit_in_month, rows_of
+from mloan_report.packs.br_bcb_scr3040.functions import FUNCTIONS, GROUPED_BY, codes_of, effective_year, limit_in_month, rows_of
 from mloan_report.portfolio import read_portfolio
 from mloan_report.portfolio.buckets import Buckets
 from mloan_report.portfolio.partition import partition_portfolio
@@ -425,17 +426,24 @@ def test_buckets_join_without_a_gap_and_every_inf_type_has_a_payload() -> None:
     assert {r["code"] for r in rows_of("guarantee_portfolios")} == {r["code"] for r in codes_of("annex12")}
 
 
-def test_a_book_in_buckets_files_the_same_bytes_and_groups_that_would_stand_twice_are_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("limit", ["200.00", "20000.00", "99999.00"])
+def test_a_book_in_buckets_files_the_same_bytes_and_its_groups_are_added_up(limit: str, tmp_path: Path) -> None:
     folder = make_sample(40, "BR", 5, tmp_path / "book")
     partition_portfolio(folder, tmp_path / "buckets", 3)
-    whole, parts = read_portfolio(folder), Buckets(tmp_path / "buckets")
-    books = {"whole": whole, "parts": parts}
-    made_of = {n: build(PACK, b, date(2026, 10, 31), tmp_path / n, quarantine=True, made_at=MADE, jobs=1) for n, b in books.items()}
+    books = {"whole": read_portfolio(folder), "parts": Buckets(tmp_path / "buckets")}
+    asked = {"individual_limits": limit}
+    made_of = {n: build(PACK, b, date(2026, 10, 31), tmp_path / n, settings=asked, quarantine=True, made_at=MADE, jobs=1) for n, b in books.items()}
     said = {n: (r.folder / r.files[0].name).read_bytes() for n, r in made_of.items() if r.folder is not None}
     assert said["whole"] == said["parts"]
-    grouped = build(PACK, parts, date(2026, 10, 31), tmp_path / "g", settings={"individual_limits": "99999.00"}, quarantine=True, made_at=MADE, jobs=1)
-    assert grouped.refused
-    assert {f.code for f in grouped.findings if f.severity == "error"} == {"SCR3040-046"}
+    groups = etree.fromstring(said["parts"]).findall("Agreg")
+    told = [tuple(g.get(c) for c in GROUPED_BY) for g in groups]
+    assert len(told) == len(set(told))
+    if limit == "99999.00":
+        assert groups
+        assert any(int(g.get("QtdOp", 0)) > 1 for g in groups)
+        totals = {t["name"]: t for t in (made_of["parts"].manifest or {})["control_totals"]}
+        filed = sum(Decimal(v) for g in groups for v in g[0].attrib.values())
+        assert filed == Decimal(totals["maturity buckets of groups"]["portfolio"])
 
 
 def test_what_was_live_last_month_is_told_again_or_leaves(tmp_path: Path) -> None:

@@ -8,9 +8,10 @@ from typing import Any
 
 import polars as pl
 
-from mloan_report.filing.bucket import BucketFiled, Part
+from mloan_report.filing.bucket import BucketFiled
 from mloan_report.filing.composed import read_units
 from mloan_report.filing.envelope import document_foot, document_head, joined, read_slice
+from mloan_report.filing.parts import Part
 from mloan_report.layout import RecordSet, run_rules
 from mloan_report.model.finding import Finding
 from mloan_report.packs import Pack

@@ -15,8 +15,10 @@ from typing import Any
 
 import polars as pl
 
+from mloan_report.filing.adding import summed_kinds, write_shares
 from mloan_report.filing.composed import totals_of, unit_texts, unwritable
 from mloan_report.filing.making import Filing, Outside, make_filing
+from mloan_report.filing.parts import Part
 from mloan_report.filing.remembering import entries_of
 from mloan_report.filing.request import FilingRequest, constants
 from mloan_report.filing.validation import validate_bucket
@@ -35,18 +37,6 @@ from mloan_report.portfolio import Portfolio
 from mloan_report.portfolio.buckets import Source
 from mloan_report.portfolio.sql import compile_sql, evaluate_one
 from mloan_report.position import work_out
-
-ASIDE_COLUMNS = ("size", "fingerprint", "entity", "loan_id", "currency")
-
-
-@dataclass(frozen=True)
-class Part:
-    """The records of one kind that a bucket wrote: their text, and beside it a row a record (see :data:`ASIDE_COLUMNS`)."""
-
-    bucket: int
-    text: Path
-    aside: Path
-    records: int
 
 
 @dataclass
@@ -72,6 +62,8 @@ class BucketFiled:
     guest_rows: Mapping[str, frozenset[int]] = field(default_factory=dict)
     guest_loans: frozenset[str] = frozenset()
     entries: Path | None = None
+    shares: Mapping[str, Path] = field(default_factory=dict)
+    """What the bucket gives to records that are sums over the book, by kind."""
 
     @property
     def refused(self) -> bool:
@@ -82,7 +74,8 @@ class BucketFiled:
         """The same with its files in *folder*: for results that come from another machine."""
         parts = {n: replace(p, text=folder / p.text.name, aside=folder / p.aside.name) for n, p in self.parts.items()}
         entries = folder / self.entries.name if self.entries else None
-        return replace(self, parts=parts, out_of_scope=folder / self.out_of_scope.name, entries=entries)
+        shares = {n: folder / p.name for n, p in self.shares.items()}
+        return replace(self, parts=parts, shares=shares, out_of_scope=folder / self.out_of_scope.name, entries=entries)
 
 
 @dataclass(frozen=True)
@@ -121,12 +114,15 @@ class FileBucket:
             findings += [_numbered(f, kept) for f in cannot]
             refused = refused or bool(cannot)
         totals: dict[str, int] = {}
+        shares: dict[str, Path] = {}
         if refused:
             parts = {}
         elif pack.is_composed:
             own = {n: r if kept[n].all() else r.filtered(kept[n]) for n, r in filing.records.items()}
-            totals = totals_of(pack, own) | _made_totals(filing)
-            parts = self._write_units(filing, own, form, number)
+            shares = write_shares(filing, own, self.folder, number)
+            whole = {n: r for n, r in own.items() if n not in summed_kinds(own) and r.layout.parent not in summed_kinds(own)}
+            totals = totals_of(pack, whole) | _made_totals(filing)
+            parts = self._write_units(filing, whole, form, number)
         else:
             parts = self._write(pack, filing, kept, number)
         entries = None
@@ -158,6 +154,7 @@ class FileBucket:
             book.guest_rows,
             book.guest_loans,
             entries,
+            shares,
         )
 
     def _write(self, pack: Pack, filing: Filing, kept: Mapping[str, pl.Series], number: int) -> dict[str, Part]:
@@ -244,12 +241,13 @@ def portfolio_totals(filing: Filing, kept: Mapping[str, pl.Series]) -> dict[tupl
     view = filing.views.view("loan")
     for control in pack.controls:
         made = filing.records.get(control.record)
-        if made is None or "loan_id" not in made.typed.columns:
+        if made is None or not {"loan_id", "_links"} & set(made.typed.columns):
             continue
         own = made.typed.filter(kept[control.record])
         if control.where:
             own = own.filter(evaluate_one(own, compile_sql(control.where, own.columns, pack.functions)).fill_null(False))
-        filed = own.select("loan_id").unique()
+        filed = (own.select("loan_id") if "loan_id" in own.columns else own.select(loan_id="_links").explode("loan_id")).unique()
+        filed = filed.filter(~pl.col("loan_id").is_in(list(filing.request.portfolio.guest_loans)))
         figure = evaluate_one(view, compile_sql(control.figure, view.columns, pack.functions)).fill_null(0).cast(pl.Int64)
         mine = view.select("loan_id", "currency_code").with_columns(figure=figure).join(filed, on="loan_id", how="semi")
         for code, rows in mine.partition_by("currency_code", as_dict=True).items():

@@ -19,6 +19,7 @@ import polars as pl
 
 from mloan_report.checks import Checked, finding_as_dict
 from mloan_report.filing.across import keys_across
+from mloan_report.filing.adding import AddedUp, add_up
 from mloan_report.filing.bucket import BucketFiled, FileBucket
 from mloan_report.filing.composed import head_and_foot, path_of
 from mloan_report.filing.importing import import_filings
@@ -185,6 +186,7 @@ class _Build:
     actor: str | None
     twice: dict[int, list[Finding]] = field(default_factory=dict)
     around: list[Finding] = field(default_factory=list)
+    sums: AddedUp = field(default_factory=AddedUp)
 
     def run(self) -> BuildResult:
         filed = self._file({n: Outside() for n in range(self.source.count)})
@@ -286,11 +288,13 @@ class _Build:
         r = self.request
         tops = [x.name for x in r.pack.records(r.as_of) if x.place == "body" and x.parent is None]
         parts = {name: [filed[n].parts[name] for n in sorted(filed) if name in filed[n].parts] for name in tops}
+        self.sums = add_up(r, [filed[n].shares for n in sorted(filed)], self.parts)
+        parts |= {name: [part] for name, part in self.sums.parts.items()}
         kinds = [unit_runs(name, own) for name, own in parts.items() if own]
         dropped = {(bucket, k.record): set(rows) for k in kinds for bucket, rows in k.dropped.items()}
         if not sum(k.units for k in kinds):
             return [], dropped
-        totals = {t.name: sum(b.file_totals.get(t.name, 0) for b in filed.values()) for t in r.pack.totals}
+        totals = {t.name: sum(b.file_totals.get(t.name, 0) for b in filed.values()) + self.sums.totals.get(t.name, 0) for t in r.pack.totals}
         for t in r.pack.totals:
             totals[t.name] -= sum(len(rows) for (_, record), rows in dropped.items() if record == t.record)
         entries = self._entries(filed)
@@ -306,14 +310,19 @@ class _Build:
         made: list[Finding] = []
         for n in sorted(filed):
             gone = {record: rows for (bucket, record), rows in dropped.items() if bucket == n}
-            made += [f for f in filed[n].findings if int(f.args.get("record_no", 0)) - 1 not in gone.get(f.table or "", ())]
+            made += [f for f in self._of_bucket(filed[n]) if int(f.args.get("record_no", 0)) - 1 not in gone.get(f.table or "", ())]
             made += self.twice.get(n, [])
+        made += self.sums.findings
         order = {r.name: i for i, r in enumerate(self.request.pack.records(self.request.as_of))}
         made.sort(key=lambda f: (order.get(f.table or "", -1), f.code))  # stable: in a kind and rule, in order of records
         return [*earlier, *_distinct(made), *self.around]
 
+    def _of_bucket(self, bucket: BucketFiled) -> list[Finding]:
+        """What was found in a bucket, its shares of sums apart: those are judged again when they are added up."""
+        return [f for f in bucket.findings if f.table not in self.sums.kinds]
+
     def _blocked(self, findings: list[Finding], filed: Mapping[int, BucketFiled]) -> bool:
-        made = [f for n in sorted(filed) for f in filed[n].findings] + [f for fs in self.twice.values() for f in fs] + self.around
+        made = [f for n in sorted(filed) for f in self._of_bucket(filed[n])] + [f for fs in self.twice.values() for f in fs] + self.sums.findings + self.around
         if self.quarantine:
             return has_errors(made) or any(_unplaced(b.earlier) for b in filed.values())
         return has_errors(findings) or has_errors(made)

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import polars as pl
 
-from mloan_report.filing.bucket import Part
 from mloan_report.filing.envelope import document_foot, document_head, header_values
+from mloan_report.filing.parts import Part
 from mloan_report.packs import Pack
 
 SLICE = 48_000_000

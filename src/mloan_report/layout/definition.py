@@ -159,6 +159,8 @@ class RecordLayout:
     """Whether several may stand in one parent; ``least`` is how many there must be."""
     least: int = 0
     place: Place = "body"
+    adds: tuple[str, ...] = ()
+    """Fields that are sums over the book: shares of one record that several buckets give are added up to one."""
     carried: tuple[str, ...] = ()
     """Columns of the view that records inside this one are joined by."""
     also: tuple[str, ...] = ()

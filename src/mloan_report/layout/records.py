@@ -73,7 +73,7 @@ def make_records(
     frame = _with_values(frame, layout.name, values, digits, functions)
     frame = _with_presence(frame, layout, functions)
     groups = {path: _shown_only(child, frame, path) for path, child in groups.items()}
-    return _record_set(layout, frame, values, groups)
+    return record_set(layout, frame, values, groups)
 
 
 def _under_parents(layout: RecordLayout, view: pl.DataFrame, parents: RecordSet) -> pl.DataFrame:
@@ -110,7 +110,7 @@ def _group_records(layout: RecordLayout, group: Group, parents: pl.DataFrame, vi
     child = _with_values(child, f"{layout.name}/{group.name}", fields, child["currency_digits"], functions)
     inner = RecordLayout(group.name, group.name, group.rows, None, (), (), layout.null_as, group.fields)
     child = _with_presence(child, inner, functions)
-    made = _record_set(inner, child, fields, {})
+    made = record_set(inner, child, fields, {})
     return RecordSet(inner, made.typed.with_columns(parent_of.alias(ROWNUM)), made.text, made.state)
 
 
@@ -167,7 +167,11 @@ def _with_presence(frame: pl.DataFrame, layout: RecordLayout, functions: Mapping
     return frame
 
 
-def _record_set(layout: RecordLayout, frame: pl.DataFrame, fields: tuple[LayoutField, ...], groups: Mapping[str, RecordSet]) -> RecordSet:
+def record_set(
+    layout: RecordLayout, frame: pl.DataFrame, fields: tuple[LayoutField, ...] | None = None, groups: Mapping[str, RecordSet] | None = None
+) -> RecordSet:
+    """Records of the typed values in *frame*, which has their numbers and the columns that records inside them are joined by."""
+    fields, groups = fields or layout.value_fields, groups or {}
     text = frame.select([to_text(f, f.column).alias(f.column) for f in fields])
     states = []
     null_state = NIL if layout.null_as == "nil" else EMPTY if layout.null_as == "empty_element" else ABSENT
@@ -199,24 +203,40 @@ def _record_set(layout: RecordLayout, frame: pl.DataFrame, fields: tuple[LayoutF
 
 
 def with_lookup(
-    frame: pl.DataFrame, lookup: Lookup, made: Mapping[str, RecordSet], constants: Mapping[str, Any], functions: Mapping[str, Function]
+    frame: pl.DataFrame,
+    lookup: Lookup,
+    made: Mapping[str, RecordSet],
+    constants: Mapping[str, Any],
+    functions: Mapping[str, Function],
+    kept: dict[Any, pl.DataFrame] | None = None,
 ) -> pl.DataFrame:
-    """*frame* with the lookup's column: null (SUM, MIN, MAX, FIRST) or 0 (COUNT) where the other record has no row."""
-    theirs = made[lookup.record].typed
+    """*frame* with the lookup's column: null (SUM, MIN, MAX, FIRST) or 0 (COUNT) where the other record has no row.
+
+    *kept* holds what was worked out of the other records, for lookups that ask the same under another name.
+    """
+    counts = lookup.value.startswith("COUNT(")
+    if counts and made[lookup.record].height == 0:
+        return frame.with_columns(pl.lit(0, pl.Int64).alias(lookup.name))
+    kept = {} if kept is None else kept
+    key = (lookup.record, lookup.their, lookup.value, lookup.where)
+    if key not in kept:
+        kept[key] = _looked_up(lookup, made[lookup.record].typed, constants, functions)
+    sums = kept[key].rename({"_sum": lookup.name})
+    left = frame.join(sums, left_on=list(lookup.on), right_on=list(lookup.their), how="left", maintain_order="left")
+    return left.with_columns(pl.col(lookup.name).fill_null(0)) if counts else left
+
+
+def _looked_up(lookup: Lookup, theirs: pl.DataFrame, constants: Mapping[str, Any], functions: Mapping[str, Function]) -> pl.DataFrame:
+    """By the other records' key: ``_sum``, the lookup's aggregate."""
     if lookup.where:
-        theirs = theirs.with_columns([pl.lit(v).alias(n) for n, v in constants.items() if n not in theirs.columns])
-        theirs = theirs.filter(evaluate_one(theirs, compile_sql(lookup.where, theirs.columns, functions)).fill_null(False))
+        asked = compile_sql(lookup.where, {*theirs.columns, *constants}, functions)
+        named = theirs.with_columns([pl.lit(constants[n]).alias(n) for n in sorted(asked.columns - set(theirs.columns))])
+        theirs = theirs.filter(evaluate_one(named, asked).fill_null(False))
     verb, _, rest = lookup.value.partition("(")
     inner = rest.strip().removesuffix(")").strip()
-    if verb == "COUNT" and theirs.height == 0:
-        return frame.with_columns(pl.lit(0, pl.Int64).alias(lookup.name))
     if verb == "COUNT":
-        aggregate = pl.len().cast(pl.Int64)
-        theirs = theirs.with_columns(_v=pl.lit(1))
-    else:
-        theirs = theirs.with_columns(evaluate_one(theirs, compile_sql(inner, theirs.columns, functions)).alias("_v"))
-        column = pl.col("_v")
-        aggregate = {"SUM": column.sum(), "MIN": column.min(), "MAX": column.max(), "FIRST": column.first()}[verb]
-    sums = theirs.group_by(lookup.their, maintain_order=True).agg(aggregate.alias(lookup.name))
-    left = frame.join(sums, left_on=list(lookup.on), right_on=list(lookup.their), how="left", maintain_order="left")
-    return left.with_columns(pl.col(lookup.name).fill_null(0)) if verb == "COUNT" else left
+        return theirs.group_by(lookup.their, maintain_order=True).agg(pl.len().cast(pl.Int64).alias("_sum"))
+    theirs = theirs.with_columns(evaluate_one(theirs, compile_sql(inner, theirs.columns, functions)).alias("_v"))
+    column = pl.col("_v")
+    aggregate = {"SUM": column.sum(), "MIN": column.min(), "MAX": column.max(), "FIRST": column.first()}[verb]
+    return theirs.group_by(lookup.their, maintain_order=True).agg(aggregate.alias("_sum"))

@@ -186,10 +186,12 @@ def run_rules(
             if name in records and records[name].height:
                 out.run.add(rule.id)
                 waiting.setdefault(name, []).append(rule)
-    done = {name: _verdicts(records[name], mine, constants, functions) for name, mine in waiting.items()}
+    kept: dict[Any, pl.DataFrame] = {}
+    done = {name: _verdicts(records[name], mine, records, constants, functions, kept) for name, mine in waiting.items()}
+    asked = {name: {id(r) for r in mine} for name, mine in waiting.items()}
     for rule in rules:  # findings come in the order of rules
         for name in rule.records:
-            if any(r is rule for r in waiting.get(name, ())):
+            if id(rule) in asked.get(name, ()):
                 _run_one(rule, records[name], records, constants, functions, out, done[name])
     return out
 
@@ -223,8 +225,8 @@ def _with_constants(frame: pl.DataFrame, constants: Mapping[str, Any]) -> pl.Dat
 
 
 def _is_plain(rule: RecordRule) -> bool:
-    """Whether a rule looks at one record alone: such rules are evaluated together."""
-    return not (rule.group or rule.lookups or rule.unique or rule.refers_to)
+    """Whether a rule is a condition on a record and what is looked up for it: such rules are evaluated together."""
+    return not (rule.group or rule.unique or rule.refers_to)
 
 
 @dataclass(frozen=True)
@@ -232,16 +234,54 @@ class _Together:
     """The frame of one record kind with the constants, and by rule (an id may stand for several) what its plain rules say."""
 
     frame: pl.DataFrame
+    looked_up: Mapping[int, pl.DataFrame]
+    """The frames of rules with lookups."""
     violated: Mapping[int, pl.Series]
     quiet: frozenset[int]
     """Rules that no record breaks and that could judge all of them."""
 
 
-def _verdicts(subject: RecordSet, rules: Sequence[RecordRule], constants: Mapping[str, Any], functions: Mapping[str, Function]) -> _Together:
+def _verdicts(
+    subject: RecordSet,
+    rules: Sequence[RecordRule],
+    records: Mapping[str, RecordSet],
+    constants: Mapping[str, Any],
+    functions: Mapping[str, Function],
+    kept: dict[Any, pl.DataFrame],
+) -> _Together:
     frame = _with_constants(subject.typed, constants)
+    violated: dict[int, pl.Series] = {}
+    looked_up: dict[int, pl.DataFrame] = {}
+    for lookups, mine in _by_lookups([r for r in rules if _is_plain(r)]):
+        looked = frame
+        for lookup in lookups:
+            looked = with_lookup(looked, lookup, records, constants, functions, kept)
+        violated |= _evaluated(subject, looked, mine, functions)
+        looked_up |= {id(r): looked for r in mine if r.lookups}
+    names = {str(i): key for i, key in enumerate(violated)}
+    both = pl.DataFrame([violated[key].alias(n) for n, key in names.items()])
+    hits = both.sum().row(0, named=True) if names else {}
+    nulls = both.null_count().row(0, named=True) if names else {}
+    return _Together(frame, looked_up, violated, frozenset(key for n, key in names.items() if not hits[n] and not nulls[n]))
+
+
+def _by_lookups(rules: Sequence[RecordRule]) -> list[tuple[list[Lookup], list[RecordRule]]]:
+    """Rules whose lookups do not use one name for two things, with all their lookups."""
+    out: list[tuple[dict[str, Lookup], list[RecordRule]]] = []
+    for rule in rules:
+        own = {x.name: x for x in rule.lookups}
+        shared = next((known for known, _ in out if all(known.get(n, x) == x for n, x in own.items())), None)
+        if shared is None:
+            shared = {}
+            out.append((shared, []))
+        shared |= own
+        next(mine for known, mine in out if known is shared).append(rule)
+    return [(list(known.values()), mine) for known, mine in out]
+
+
+def _evaluated(subject: RecordSet, frame: pl.DataFrame, rules: Sequence[RecordRule], functions: Mapping[str, Function]) -> dict[int, pl.Series]:
     wanted: dict[str, Expression] = {}
-    plain = [r for r in rules if _is_plain(r)]
-    for i, rule in enumerate(plain):
+    for i, rule in enumerate(rules):
         for part, sql in (("if", rule.violated_if or "FALSE"), ("when", rule.when)):
             if sql:
                 try:
@@ -249,24 +289,22 @@ def _verdicts(subject: RecordSet, rules: Sequence[RecordRule], constants: Mappin
                 except RefusedExpression as error:
                     raise RefusedLayout(f"rule {rule.id} on {subject.layout.name}: {error}") from None
     out = evaluate(frame, wanted) if wanted else frame
-    violated = {}
-    for i, rule in enumerate(plain):
-        said = _is_condition(rule, subject, out[f"__if{i}"])
-        if f"__when{i}" in wanted:
-            applies = _is_condition(rule, subject, out[f"__when{i}"]).fill_null(False)
-            said = pl.select(pl.when(applies).then(said).otherwise(False)).to_series()
-        violated[id(rule)] = said
-    names = {str(i): key for i, key in enumerate(violated)}
-    both = pl.DataFrame([violated[key].alias(n) for n, key in names.items()])
-    hits = both.sum().row(0, named=True) if names else {}
-    nulls = both.null_count().row(0, named=True) if names else {}
-    return _Together(frame, violated, frozenset(key for n, key in names.items() if not hits[n] and not nulls[n]))
+    for i, rule in enumerate(rules):
+        for part in ("if", "when"):
+            if f"__{part}{i}" in wanted:
+                _need_condition(rule, subject, out[f"__{part}{i}"])
+    applied = [
+        pl.when(pl.col(f"__when{i}").cast(pl.Boolean)).then(pl.col(f"__if{i}").cast(pl.Boolean)).otherwise(False).alias(f"__if{i}")
+        for i in range(len(rules))
+        if f"__when{i}" in wanted
+    ]
+    said = out.with_columns(applied) if applied else out
+    return {id(rule): said[f"__if{i}"].cast(pl.Boolean) for i, rule in enumerate(rules)}
 
 
-def _is_condition(rule: RecordRule, subject: RecordSet, value: pl.Series) -> pl.Series:
+def _need_condition(rule: RecordRule, subject: RecordSet, value: pl.Series) -> None:
     if value.dtype not in (pl.Boolean, pl.Null):
         raise RefusedLayout(f"rule {rule.id} on {subject.layout.name} is {value.dtype}, not a condition")
-    return value.cast(pl.Boolean)
 
 
 def _run_one(
@@ -280,13 +318,14 @@ def _run_one(
 ) -> None:
     if id(rule) in together.quiet:
         return
-    frame, judged = together.frame, subject
+    frame, judged = together.looked_up.get(id(rule), together.frame), subject
     if rule.group:
         judged = subject.groups[rule.group]
         parent = subject.typed.drop([c for c in judged.typed.columns if c in subject.typed.columns and c != ROWNUM])
         frame = _with_constants(judged.typed.join(parent, on=ROWNUM, how="left", maintain_order="left"), constants)
-    for lookup in rule.lookups:
-        frame = with_lookup(frame, lookup, records, constants, functions)
+    if not _is_plain(rule):
+        for lookup in rule.lookups:
+            frame = with_lookup(frame, lookup, records, constants, functions)
     try:
         violated = together.violated[id(rule)] if _is_plain(rule) else _violated(rule, frame, records, functions)
     except RefusedExpression as error:

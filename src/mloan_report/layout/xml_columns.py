@@ -12,7 +12,7 @@ import polars as pl
 
 from mloan_report.layout.definition import RecordLayout
 from mloan_report.layout.records import EMPTY, NIL, ROWNUM, VALUE, RecordSet
-from mloan_report.layout.text import from_text
+from mloan_report.layout.text import typed_columns
 
 _NIL = ' xsi:nil="true"/>'
 
@@ -46,7 +46,7 @@ def plain_records(data: str, layout: RecordLayout, count: int, typed: tuple[str,
     state = table.select([pl.when(pl.col(c).is_null()).then(NIL).when(pl.col(c) == "").then(EMPTY).otherwise(VALUE).cast(pl.UInt8).alias(c) for c in typed])
     numbers = pl.int_range(count, dtype=pl.UInt32, eager=True).alias(ROWNUM)
     by_column = {f.column: f for f in layout.fields}
-    return RecordSet(layout, pl.DataFrame([numbers, *(from_text(by_column[c], text[c]).alias(c) for c in typed)]), text, state)
+    return RecordSet(layout, pl.DataFrame([numbers, *typed_columns([by_column[c] for c in typed], text)]), text, state)
 
 
 def _is_plain(name: str, column: str) -> pl.Expr:

@@ -19,7 +19,7 @@ from lxml import etree
 from mloan_report.layout.definition import LayoutField, RecordLayout
 from mloan_report.layout.records import ABSENT, EMPTY, NIL, ROWNUM, VALUE, RecordSet
 from mloan_report.layout.structure import StructureDefect
-from mloan_report.layout.text import folded, from_text
+from mloan_report.layout.text import folded, typed_columns
 
 XSI_NIL = "{http://www.w3.org/2001/XMLSchema-instance}nil"
 CHUNK = 20_000
@@ -186,7 +186,7 @@ class RecordCollector:
         rows = self.parents if self.parents else list(range(len(self.lines)))
         base: list[pl.Series] = [pl.Series(ROWNUM, rows, dtype=pl.UInt32)]
         base += [pl.Series(f"has_{n}", v, dtype=pl.Boolean) for n, v in self.has.items()]
-        typed = pl.DataFrame([*base, *(from_text(f, text[f.column]).alias(f.column) for f in fields)])
+        typed = pl.DataFrame([*base, *typed_columns(fields, text)])
         for path, child in self.children.items():
             group = next(g for g in self.layout.groups if g.path == path)
             counts = (

@@ -356,6 +356,9 @@ class Pack:
             for name in f.codes:
                 if name not in self.codes:
                     raise RefusedLayout(f"{self.id}: {f.record}.{f.name}: there is no code list {name}")
+        numbers = {f.column for f in fields if f.is_number}
+        if "adds" in data and (not data.get("order") or data.get("null_as") != "absent" or "parent" in data or not numbers.issuperset(data["adds"])):
+            raise RefusedLayout(f"{self.id}: record {data['name']}: adds wants an outermost record with an order, null_as = absent, and names of number fields")
         groups = tuple(
             Group(
                 g["path"],
@@ -387,7 +390,10 @@ class Pack:
             many=data.get("many", True),
             least=data.get("least", 0),
             place=data.get("place", "body"),
-            carried=tuple(dict.fromkeys(c for r in self.data["record"] if r.get("parent") == data["name"] for c in r["on"])),
+            adds=tuple(data.get("adds", ())),
+            carried=tuple(
+                dict.fromkeys([c for r in self.data["record"] if r.get("parent") == data["name"] for c in r["on"]] + (data["order"] if "adds" in data else []))
+            ),
             also=tuple(data.get("also", ())),
         )
 

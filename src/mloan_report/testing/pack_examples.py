@@ -18,6 +18,7 @@ from mloan_report.filing.composed import totals_of
 from mloan_report.filing.composed_reading import date_of
 from mloan_report.layout import RecordSet
 from mloan_report.layout.forms import Batch, Form
+from mloan_report.layout.text import typed_columns
 from mloan_report.layout.trees import inside, joined_batches
 from mloan_report.packs import Pack, packs
 from mloan_report.portfolio.sql import RefusedExpression, compile_sql, evaluate_one
@@ -217,9 +218,7 @@ def written(pack: Pack, form: Form, records: Mapping[str, RecordSet], settings: 
 
 
 def _retyped(own: RecordSet) -> RecordSet:
-    from mloan_report.layout.text import from_text
-
-    columns = [from_text(f, own.text[f.column].replace("", None)).alias(f.column) for f in own.layout.value_fields]
+    columns = typed_columns(own.layout.value_fields, own.text.select([pl.when(pl.col(c) != "").then(pl.col(c)).alias(c) for c in own.text.columns]))
     return RecordSet(own.layout, own.typed.with_columns(columns), own.text, own.state, {}, own.lines, own.files)
 
 

@@ -13,7 +13,7 @@ import polars as pl
 from mloan_report.layout.definition import LayoutField, RecordLayout
 from mloan_report.layout.records import ABSENT, EMPTY, PARENT, ROWNUM, TOP, VALUE, RecordSet
 from mloan_report.layout.structure import StructureDefect
-from mloan_report.layout.text import from_text
+from mloan_report.layout.text import typed_columns
 
 BLOCK = 8_000_000
 """Bytes read at a time."""
@@ -81,7 +81,7 @@ def records_of(layout: RecordLayout, text: pl.DataFrame, lines: pl.Series, file:
     numbers = pl.int_range(height, dtype=pl.UInt32, eager=True)
     where = {TOP: numbers} if place is None else dict(place)
     typed = [numbers.alias(ROWNUM), *(s.cast(pl.UInt32).alias(n) for n, s in where.items())]
-    typed += [from_text(f, given[f.column]).alias(f.column) for f in layout.value_fields]
+    typed += typed_columns(layout.value_fields, given)
     files = pl.Series("file", [file], dtype=pl.String).new_from_index(0, height)
     return RecordSet(layout, pl.DataFrame(typed), given, state, {}, lines.cast(pl.UInt32).alias("line"), files)
 

@@ -685,7 +685,8 @@ GROUPED_BY = ("NatuOp", "Mod", "OrigemRec", "VincME", "ClassOp", "FaixaVlr", "Pr
 def _small(views: Views) -> pl.DataFrame:
     """Operations of clients below the limit that owe something, with what they are grouped by."""
     small = _clients(views).filter(~pl.col("individual")).select("borrower_id")
-    loans = views.loan.join(small, on="borrower_id", how="semi", maintain_order="left").filter(pl.col("in_buckets") > 0)
+    guests = pl.lit(list(views.portfolio.guest_loans), pl.List(pl.String))  # they are summed up where they have their home
+    loans = views.loan.join(small, on="borrower_id", how="semi", maintain_order="left").filter((pl.col("in_buckets") > 0) & ~pl.col("loan_id").is_in(guests))
     states = {r["value"]: r["code"] for r in rows_of("states")}
     old = views.as_of < RESOLUTION_4966
     band: pl.Expr = pl.lit(None, pl.String)
