@@ -43,7 +43,7 @@ NUMBERED = (
     "registration_no",
 )
 """Columns whose number goes on from copy to copy."""
-_PATTERN = r"^(CR-\d{4}-|[A-Z]+-?)(\d+)(.*)$"
+_PATTERN = r"^(CR-\d{4}-|[A-Z]+-?|.*[0-9][A-Z])(\d+)(.*)$"
 PARTIES_FROM, PARTIES_AT = 70_000_000, 3_500_000
 """Parties of copies take identity numbers from here, so that they meet no borrower's."""
 
@@ -84,7 +84,7 @@ def write_large(
 def _copied(name: str, frame: pl.DataFrame, shifts: pl.DataFrame, country: Country) -> pl.LazyFrame:
     if name == "identifiers":
         return _identifiers(frame, shifts, country).lazy()
-    numbered = [c for c in NUMBERED if c in frame.columns and frame[c].dtype == pl.String]
+    numbered = [c for c in (*NUMBERED, *country.numbered) if c in frame.columns and frame[c].dtype == pl.String]
     split = frame.with_columns([pl.col(c).str.extract_groups(_PATTERN).struct.rename_fields(["a", "n", "z"]).alias(f"_{c}") for c in numbered])
     plain = [c for c in numbered if split[f"_{c}"].struct.field("n").null_count() > frame[c].null_count()]
     if plain:

@@ -43,6 +43,8 @@ class Country:
     category_first: str = "1"
     funding_source: str = "1"
     pledged_to: str | None = None
+    numbered: tuple[str, ...] = ()
+    """Columns of the packs' own tables whose number goes on from copy to copy of a large book."""
     settings: str = ""
     """Settings that :func:`add_identities` writes for real loans."""
 

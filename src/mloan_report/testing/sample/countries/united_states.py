@@ -53,6 +53,7 @@ class UnitedStates(Country):
 
     code: str = "US"
     currency: str = "USD"
+    numbered: tuple[str, ...] = ("application_no", "uid")
     regime: str = "US-FFIEC-URCC"
     scale: int = 1
     zone: str = "America/New_York"
