@@ -335,7 +335,8 @@ def _run_one(
         out.not_judged[rule.id] = out.not_judged.get(rule.id, 0) + nulls
         out.unjudged.append((rule.id, subject.layout.name, frame[ROWNUM].filter(violated.is_null())))
     hits = violated.fill_null(False).arg_true()
-    out.findings.extend(_finding(rule, subject, judged, frame, int(i)) for i in hits.to_list())
+    if hits.len():
+        out.findings.extend(_findings(rule, subject, judged, frame, hits))
 
 
 def _violated(rule: RecordRule, frame: pl.DataFrame, records: Mapping[str, RecordSet], functions: Mapping[str, Function]) -> pl.Series:
@@ -386,12 +387,19 @@ def unique_hashes(
     return out
 
 
-def _finding(rule: RecordRule, subject: RecordSet, judged: RecordSet, frame: pl.DataFrame, i: int) -> Finding:
-    row = frame.row(i, named=True)
+def _findings(rule: RecordRule, subject: RecordSet, judged: RecordSet, frame: pl.DataFrame, hits: pl.Series) -> Iterator[Finding]:
+    """A finding for each row of *hits*, with what the rule shows of it."""
+    shown = [n for n in dict.fromkeys((ROWNUM, "loan_id", "_links", *rule.fields)) if n in frame.columns]
+    rows = frame.select(pl.col(shown).gather(hits)).rows(named=True)
+    told = [n for n in rule.fields if n in judged.text.columns] if judged.text.height == frame.height else []
+    texts = judged.text.select(pl.col(told).gather(hits)).rows(named=True) if told else [{}] * len(rows)
+    fields = {n: subject.layout.by_column.get(n) or judged.layout.by_column.get(n) for n in rule.fields}
+    for row, text in zip(rows, texts, strict=True):
+        yield _finding(rule, subject, row, {n: _shown(n, f, text.get(n, row.get(n))) for n, f in fields.items()})
+
+
+def _finding(rule: RecordRule, subject: RecordSet, row: Mapping[str, Any], shown: Mapping[str, str]) -> Finding:
     parent = int(row[ROWNUM])
-    text = judged.text.row(i, named=True) if judged.text.height == frame.height else {}
-    fields = {f.column: f for f in judged.layout.fields} | {f.column: f for f in subject.layout.fields}
-    shown = {name: _shown(name, fields.get(name), text.get(name, row.get(name))) for name in rule.fields}
     first = next(iter(rule.fields), None)
     return rule.rule.finding(
         table=subject.layout.name,

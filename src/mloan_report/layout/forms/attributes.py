@@ -7,19 +7,23 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from io import BytesIO
 from typing import Any, BinaryIO
 
 import polars as pl
 from lxml import etree
 
 from mloan_report.layout.definition import RecordLayout
-from mloan_report.layout.forms.batch import Batch, Form, records_of
+from mloan_report.layout.forms.batch import BLOCK, Batch, Form, records_of
+from mloan_report.layout.forms.plain_attributes import ENCODINGS, plain_batch
 from mloan_report.layout.records import PARENT, ROWNUM, TOP, RecordSet
 from mloan_report.layout.structure import StructureDefect
 from mloan_report.layout.xml_reader import forbidden_markup
 
 RECORDS = 20_000
 """Elements gathered as objects before they become a batch."""
+LONGEST = 1_000_000
+"""Bytes at the end of a block in which the last outermost element is looked for."""
 
 
 class AttributesForm(Form):
@@ -85,7 +89,11 @@ class AttributesForm(Form):
         elif (declared := _declared(start)) not in [e.lower() for e in self.spec.get("encodings", [declared])]:
             yield Batch(defects=[StructureDefect("encoding", 1, None, declared, f"is not an encoding that may be used ({', '.join(self.spec['encodings'])})")])
             return
-        yield from _Reading(self, file, line - 1, whole).batches(_Ahead(start, stream, b"" if whole else f"</{self.root.root}>".encode()))
+        encoding = _declared(start)
+        if encoding in ENCODINGS and not start.startswith((b"\xff\xfe", b"\xfe\xff")):
+            yield from _Blocks(self, stream, file, encoding, line, whole=whole).batches(start)
+        else:
+            yield from _Reading(self, file, line - 1, whole).batches(_Ahead(start, stream, b"" if whole else f"</{self.root.root}>".encode()))
 
 
 _ENCODING = re.compile(rb"""^[^<]*<\?xml[^>]*?encoding *= *["']([^"']*)""")
@@ -112,6 +120,65 @@ class _Ahead:
             yield self.end
 
 
+class _Blocks:
+    """A file read in blocks of whole outermost elements, by columns as long as they are plain, from there on element by element."""
+
+    def __init__(self, form: AttributesForm, stream: BinaryIO, file: str, encoding: str, line: int, *, whole: bool) -> None:
+        self.form, self.stream, self.file, self.encoding, self.line, self.whole = form, stream, file, encoding, line, whole
+        self.seen: dict[str, int] = {}
+        tops = "|".join(re.escape(x.root) for x in form.children_of(form.root.name))
+        self.starts = re.compile(rf"<(?:{tops})(?=[ />])".encode())
+        self.ends = re.compile(rf"\s*</{re.escape(form.root.root)}\s*>\s*$".encode())
+
+    def batches(self, start: bytes) -> Iterator[Batch]:
+        """The batches; *start* are the first bytes, with the root's tag."""
+        root = re.match(rf"(?:\xef\xbb\xbf)?(?:<\?xml[^>]*\?>)?\s*<{re.escape(self.form.root.root)}(?: [^<>]*)?>".encode("latin-1"), start)
+        head = self._head(root[0]) if root and not root[0].endswith(b"/>") else None
+        if root is None or head is None:
+            end = b"" if self.whole else f"</{self.form.root.root}>".encode()
+            yield from _Reading(self.form, self.file, self.line - 1, self.whole).batches(_Ahead(start, self.stream, end))
+            return
+        if self.whole:
+            yield head
+        self.line += root[0].count(b"\n")
+        rest = start[root.end() :]
+        while True:
+            read = self.stream.read(BLOCK)
+            data = rest + read
+            cut = len(data) if not read else max((m.start() for m in self.starts.finditer(data, max(0, len(data) - LONGEST))), default=0)
+            body = data[:cut] if read or not self.whole else self.ends.sub(b"", data)
+            plain = cut and (read or not self.whole or len(body) < len(data))
+            batch = plain_batch(self.form, body, self.encoding, self.line, self.file, self._last()) if plain else None
+            if batch is None and (cut or not read or len(data) > LONGEST):
+                yield from self._by_element(data)
+                return
+            if batch is not None:
+                for name, own in batch.records.items():
+                    self.seen[name] = self.seen.get(name, 0) + own.height
+                yield batch
+            self.line += data.count(b"\n", 0, cut)
+            rest = data[cut:]
+            if not read:
+                return
+
+    def _head(self, root: bytes) -> Batch | None:
+        """The root's record; None where it is not plain."""
+        reading = _Reading(self.form, self.file, self.line - 1, whole=True)
+        found = list(reading.batches(_Ahead(root, BytesIO(), f"</{self.form.root.root}>".encode())))
+        return found[0] if len(found) == 1 and not found[0].defects else None
+
+    def _last(self) -> str | None:
+        """The kind of outermost record that stood last."""
+        tops = [x.name for x in self.form.children_of(self.form.root.name)]
+        return next((n for n in reversed(tops) if n in self.seen), None)
+
+    def _by_element(self, data: bytes) -> Iterator[Batch]:
+        start = f'<?xml version="1.0" encoding="{self.encoding.upper()}"?><{self.form.root.root}>'.encode()
+        reading = _Reading(self.form, self.file, self.line - 1, whole=False)
+        reading.seen = {x.name: self.seen[x.name] for x in self.form.children_of(self.form.root.name) if x.name in self.seen}
+        yield from reading.batches(_Ahead(start + data, self.stream, b"" if self.whole else f"</{self.form.root.root}>".encode()))
+
+
 class _Reading:
     def __init__(self, form: AttributesForm, file: str, shift: int, whole: bool) -> None:
         self.form, self.file, self.shift, self.whole = form, file, shift, whole
@@ -123,6 +190,7 @@ class _Reading:
         self.path: list[tuple[RecordLayout | None, int, dict[str, int]]] = []
         self.gathered = 0
         self.outermost = 0
+        self.seen: dict[str, int] = {}  # outermost records before the first that is read here
 
     def _clear(self) -> None:
         self.rows: dict[str, list[dict[str, str]]] = {n: [] for n in self.form.layouts}
@@ -179,7 +247,7 @@ class _Reading:
         if outer and outer[0]:
             self._placed(layout, outer[0], outer[2], at)
         if layout is self.form.root and not self.whole:
-            self.path.append((layout, -1, {}))
+            self.path.append((layout, -1, self.seen))
             return
         number = self._add(layout, element, at, outer[1] if outer else -1)
         self.path.append((layout, number, {}))

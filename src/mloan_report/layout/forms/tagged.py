@@ -168,21 +168,27 @@ class _Reading:
         return out
 
     def _segments(self, text: str, line: int, out: Batch) -> tuple[pl.Series, pl.Series]:
-        pieces: list[str] = []
-        numbers: list[int] = []
-        at = line
-        for piece in self.form.starts.split(text):
-            own = piece.rstrip("\r\n")
-            begins = at + (len(piece) - len(piece.lstrip("\r\n")) if not own else 0)
-            at += piece.count("\n")
-            if not own:
-                continue
-            if not own.startswith(tuple(f"{n}{self.form.separator}" for n in self.form.body)):
-                out.defects.append(StructureDefect("unknown", begins, None, own[:6], "is not a segment of the format; it is not read"))
-                continue
-            pieces.append(own)
-            numbers.append(begins)
-        return pl.Series("text", pieces, dtype=pl.String), pl.Series("line", numbers, dtype=pl.UInt32)
+        pieces = self._pieces(text)
+        before = pieces.str.count_matches("\n").cum_sum().shift(1, fill_value=0)
+        frame = pl.DataFrame({"own": pieces.str.strip_chars_end("\r\n"), "line": (line + before).cast(pl.UInt32)}).filter(pl.col("own") != "")
+        known = (
+            frame["own"].str.extract(f"^([^{re.escape(self.form.separator)}]*){re.escape(self.form.separator)}", 1).is_in(list(self.form.body)).fill_null(False)
+        )
+        for own, begins in frame.filter(~known).iter_rows():
+            out.defects.append(StructureDefect("unknown", begins, None, own[:6], "is not a segment of the format; it is not read"))
+        frame = frame.filter(known)
+        return frame["own"].alias("text"), frame["line"]
+
+    def _pieces(self, text: str) -> pl.Series:
+        """*text* cut before each segment."""
+        if "\0" in text:
+            return pl.Series(self.form.starts.split(text), dtype=pl.String)
+        separator = re.escape(self.form.separator)
+        start = rf"(^|[\n{separator}])({'|'.join(map(re.escape, self.form.body))}){separator}"
+        marked = pl.Series([text])
+        for _ in range(2):  # a segment's separator may be what stands before the next one's sign
+            marked = marked.str.replace_all(start, f"${{1}}\0${{2}}{self.form.separator}")
+        return marked.str.split("\0").explode()
 
     def _placed(self, frame: pl.DataFrame, out: Batch) -> pl.DataFrame:
         """Each segment with the outermost record before it (``top``); inner ones before any, missing and repeated ones are reported."""
