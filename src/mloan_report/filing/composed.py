@@ -6,7 +6,7 @@ the head and the foot of the file say of them is added up from the buckets.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from io import BytesIO
@@ -27,7 +27,7 @@ from mloan_report.model.institution import Institution
 from mloan_report.packs import Pack
 from mloan_report.packs.pack import Total
 from mloan_report.portfolio import UnusableInput
-from mloan_report.portfolio.sql import compile_sql, evaluate_one
+from mloan_report.portfolio.sql import compile_sql, evaluate
 
 UNITS = 20_000
 """Outermost records whose text is made at a time."""
@@ -76,18 +76,24 @@ def unit_texts(form: Form, top: RecordSet, records: Mapping[str, RecordSet]) -> 
 
 def totals_of(pack: Pack, records: Mapping[str, RecordSet]) -> dict[str, int]:
     """Each total of the pack over *records*; totals of parts add up."""
-    return {t.name: _total(pack, t, records.get(t.record)) for t in pack.totals}
+    out = {t.name: 0 for t in pack.totals}
+    for name, own in records.items():
+        mine = [t for t in pack.totals if t.record == name]
+        if mine and own.height:
+            out |= _totals(pack, mine, own.typed)
+    return out
 
 
-def _total(pack: Pack, t: Total, records: RecordSet | None) -> int:
-    if records is None or records.height == 0:
-        return 0
-    frame = records.typed
-    if t.where:
-        frame = frame.filter(evaluate_one(frame, compile_sql(t.where, frame.columns, pack.functions)).fill_null(False))
-    if t.value == "COUNT()":
-        return frame.height
-    return int(evaluate_one(frame, compile_sql(t.value, frame.columns, pack.functions)).fill_null(0).cast(pl.Int128).sum())
+def _totals(pack: Pack, totals: Sequence[Total], frame: pl.DataFrame) -> dict[str, int]:
+    wanted = {f"v {t.name}": compile_sql(t.value, frame.columns, pack.functions) for t in totals if t.value != "COUNT()"}
+    wanted |= {f"w {t.name}": compile_sql(t.where, frame.columns, pack.functions) for t in totals if t.where}
+    found = evaluate(frame, wanted) if wanted else frame
+    sums = []
+    for t in totals:
+        value = pl.col(f"v {t.name}").fill_null(0) if f"v {t.name}" in wanted else pl.lit(1)
+        counted = pl.when(pl.col(f"w {t.name}").fill_null(False)).then(value).otherwise(0) if t.where else value
+        sums.append((pl.lit(frame.height) if value.meta.is_literal() and not t.where else counted.cast(pl.Int128).sum()).alias(t.name))
+    return {name: int(value) for name, value in found.select(sums).row(0, named=True).items()}
 
 
 def unwritable(form: Form, records: Mapping[str, RecordSet]) -> list[Finding]:

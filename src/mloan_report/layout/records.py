@@ -215,7 +215,7 @@ def with_lookup(
     *kept* holds what was worked out of the other records, for lookups that ask the same under another name.
     """
     counts = lookup.value.startswith("COUNT(")
-    if counts and made[lookup.record].height == 0:
+    if counts and (made[lookup.record].height == 0 or any(frame[c].null_count() == frame.height for c in lookup.on)):
         return frame.with_columns(pl.lit(0, pl.Int64).alias(lookup.name))
     kept = {} if kept is None else kept
     key = (lookup.record, lookup.their, lookup.value, lookup.where)

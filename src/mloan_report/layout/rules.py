@@ -390,28 +390,35 @@ def unique_hashes(
 def _findings(rule: RecordRule, subject: RecordSet, judged: RecordSet, frame: pl.DataFrame, hits: pl.Series) -> Iterator[Finding]:
     """A finding for each row of *hits*, with what the rule shows of it."""
     shown = [n for n in dict.fromkeys((ROWNUM, "loan_id", "_links", *rule.fields)) if n in frame.columns]
-    rows = frame.select(pl.col(shown).gather(hits)).rows(named=True)
+    rows = frame.select(pl.col(shown).gather(hits))
     told = [n for n in rule.fields if n in judged.text.columns] if judged.text.height == frame.height else []
-    texts = judged.text.select(pl.col(told).gather(hits)).rows(named=True) if told else [{}] * len(rows)
+    texts = judged.text.select(pl.col(told).gather(hits)).rows(named=True) if told else [{}] * rows.height
     fields = {n: subject.layout.by_column.get(n) or judged.layout.by_column.get(n) for n in rule.fields}
-    for row, text in zip(rows, texts, strict=True):
-        yield _finding(rule, subject, row, {n: _shown(n, f, text.get(n, row.get(n))) for n, f in fields.items()})
+    for row, text, place in zip(rows.iter_rows(named=True), texts, _places(subject, rows[ROWNUM]), strict=True):
+        yield _finding(rule, subject, row, {n: _shown(n, f, text.get(n, row.get(n))) for n, f in fields.items()}, place)
 
 
-def _finding(rule: RecordRule, subject: RecordSet, row: Mapping[str, Any], shown: Mapping[str, str]) -> Finding:
-    parent = int(row[ROWNUM])
+def _places(records: RecordSet, numbers: pl.Series) -> Iterator[dict[str, Any]]:
+    """Key, file and line of the records of those numbers."""
+    keys = [c for c in records.layout.key if c in records.text.columns]
+    own = records.text.select(pl.col(keys).gather(numbers)).rows() if keys else [()] * numbers.len()
+    kinds = [f.pii if (f := records.layout.by_column.get(c)) else None for c in keys]
+    for number, values in zip(numbers.to_list(), own, strict=True):
+        key = "|".join(str(mask(v, k) or "") for v, k in zip(values, kinds, strict=True))  # type: ignore[arg-type]
+        yield {"key": key, "file": _at(records.files, number), "row": _at(records.lines, number)}
+
+
+def _finding(rule: RecordRule, subject: RecordSet, row: Mapping[str, Any], shown: Mapping[str, str], place: Mapping[str, Any]) -> Finding:
     first = next(iter(rule.fields), None)
     return rule.rule.finding(
         table=subject.layout.name,
         field=first,
         value=shown.get(first) if first else None,
-        key=record_key(subject, parent),
-        file=_at(subject.files, parent),
-        row=_at(subject.lines, parent),
         loan_id=row.get("loan_id"),
         loans=tuple(row.get("_links") or ()),
         record=subject.layout.name,
-        record_no=parent + 1,
+        record_no=int(row[ROWNUM]) + 1,
+        **place,
         **{name: value for name, value in shown.items() if name not in ("key", "table", "field", "value", "file", "row")},
     )
 

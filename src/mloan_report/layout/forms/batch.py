@@ -107,7 +107,8 @@ def decoded(data: bytes, encoding: str, line: int) -> str:
 
 def fixed_text(layout: RecordLayout, text: pl.Series, where: StructureFinder) -> pl.DataFrame:
     """The fields of records of fixed width, cut out of *text* (one a record, long enough), blanks and zeros that mean nothing taken off."""
-    raw = pl.DataFrame([text.str.slice((f.start or 1) - 1, f.length).alias(f.column) for f in layout.value_fields])
+    cut = [pl.col("record").str.slice((f.start or 1) - 1, f.length).alias(f.column) for f in layout.value_fields]
+    raw = pl.DataFrame([text.alias("record")]).select(cut)
     wrong = raw.select([misplaced(f).any().alias(f.column) for f in layout.value_fields]).row(0, named=True)
     for f in layout.value_fields:
         if wrong[f.column]:
