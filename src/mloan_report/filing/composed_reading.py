@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from itertools import chain
@@ -93,8 +94,12 @@ class _Judging:
     def run(self) -> ComposedRead:
         out = self.out
         self.known |= {"file_name": self.path.name}
-        for _, batch in batches(self.pack, self.path, self.settings):
-            self._take(batch)
+        with ThreadPoolExecutor(1) as reader:  # the next batch is read while this one is judged
+            ahead = batches(self.pack, self.path, self.settings)
+            waiting = reader.submit(next, ahead, None)
+            while (read := waiting.result()) is not None:
+                waiting = reader.submit(next, ahead, None)
+                self._take(read[1])
         self.known |= gone_constants(self.pack, self.previous, {n: pl.concat(parts) for n, parts in self.keys.items()})
         self.known |= head_constants(out.around) | {f"total_{n}": v for n, v in out.totals.items()}
         for t in self.pack.totals:

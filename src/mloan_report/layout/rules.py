@@ -14,6 +14,7 @@ from typing import Any
 
 import polars as pl
 
+from mloan_report.layout.combinations import quiet
 from mloan_report.layout.definition import CodeList, LayoutField, Lookup, RecordLayout, RefusedLayout
 from mloan_report.layout.records import ABSENT, EMPTY, NIL, ROWNUM, VALUE, RecordSet, with_lookup
 from mloan_report.model.finding import Finding, Rule, Severity
@@ -237,8 +238,8 @@ class _Together:
     looked_up: Mapping[int, pl.DataFrame]
     """The frames of rules with lookups."""
     violated: Mapping[int, pl.Series]
-    quiet: frozenset[int]
-    """Rules that no record breaks and that could judge all of them."""
+    loud: frozenset[int]
+    """Rules that a record breaks, or that could not judge one."""
 
 
 def _verdicts(
@@ -262,7 +263,7 @@ def _verdicts(
     both = pl.DataFrame([violated[key].alias(n) for n, key in names.items()])
     hits = both.sum().row(0, named=True) if names else {}
     nulls = both.null_count().row(0, named=True) if names else {}
-    return _Together(frame, looked_up, violated, frozenset(key for n, key in names.items() if not hits[n] and not nulls[n]))
+    return _Together(frame, looked_up, violated, frozenset(key for n, key in names.items() if hits[n] or nulls[n]))
 
 
 def _by_lookups(rules: Sequence[RecordRule]) -> list[tuple[list[Lookup], list[RecordRule]]]:
@@ -280,26 +281,27 @@ def _by_lookups(rules: Sequence[RecordRule]) -> list[tuple[list[Lookup], list[Re
 
 
 def _evaluated(subject: RecordSet, frame: pl.DataFrame, rules: Sequence[RecordRule], functions: Mapping[str, Function]) -> dict[int, pl.Series]:
-    wanted: dict[str, Expression] = {}
+    """What *rules* say of each row; only of those that a row may break."""
+    compiled: dict[int, tuple[Expression, Expression | None]] = {}
     for i, rule in enumerate(rules):
-        for part, sql in (("if", rule.violated_if or "FALSE"), ("when", rule.when)):
-            if sql:
-                try:
-                    wanted[f"__{part}{i}"] = compile_sql(sql, frame.columns, functions)
-                except RefusedExpression as error:
-                    raise RefusedLayout(f"rule {rule.id} on {subject.layout.name}: {error}") from None
+        try:
+            broken = compile_sql(rule.violated_if or "FALSE", frame.columns, functions)
+            compiled[i] = (broken, compile_sql(rule.when, frame.columns, functions) if rule.when else None)
+        except RefusedExpression as error:
+            raise RefusedLayout(f"rule {rule.id} on {subject.layout.name}: {error}") from None
+    for i in quiet(frame, compiled, (subject.layout, tuple((r.violated_if, r.when) for r in rules))):
+        del compiled[i]
+    wanted = {f"__if{i}": broken for i, (broken, _) in compiled.items()} | {f"__when{i}": when for i, (_, when) in compiled.items() if when is not None}
     out = evaluate(frame, wanted) if wanted else frame
-    for i, rule in enumerate(rules):
-        for part in ("if", "when"):
-            if f"__{part}{i}" in wanted:
-                _need_condition(rule, subject, out[f"__{part}{i}"])
+    for name in wanted:
+        _need_condition(rules[int(name.removeprefix("__if").removeprefix("__when"))], subject, out[name])
     applied = [
         pl.when(pl.col(f"__when{i}").cast(pl.Boolean)).then(pl.col(f"__if{i}").cast(pl.Boolean)).otherwise(False).alias(f"__if{i}")
-        for i in range(len(rules))
+        for i in compiled
         if f"__when{i}" in wanted
     ]
     said = out.with_columns(applied) if applied else out
-    return {id(rule): said[f"__if{i}"].cast(pl.Boolean) for i, rule in enumerate(rules)}
+    return {id(rules[i]): said[f"__if{i}"].cast(pl.Boolean) for i in compiled}
 
 
 def _need_condition(rule: RecordRule, subject: RecordSet, value: pl.Series) -> None:
@@ -316,7 +318,7 @@ def _run_one(
     out: RuleRun,
     together: _Together,
 ) -> None:
-    if id(rule) in together.quiet:
+    if _is_plain(rule) and id(rule) not in together.loud:
         return
     frame, judged = together.looked_up.get(id(rule), together.frame), subject
     if rule.group:

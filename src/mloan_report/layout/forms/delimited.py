@@ -92,12 +92,16 @@ class _Reading:
         self.foot_at: int | None = None
         self.head_seen = False
         self.last = 0
+        value = f'(?:[^"{form.separator}]*|"(?:[^"]|"")*")'
+        self.value_ends = re.compile(f"{value}(?:{form.separator}{value})*\r?".encode())  # each value bare, or whole in quotes
 
     def block(self, data: bytes, line: int) -> Batch:
         out = Batch()
         if self.first and data.startswith(BOM):
             out.defects.append(StructureDefect("bom", 1, None, "", "begins with a byte-order mark"))
             data = data[len(BOM) :]
+        if self._plainly(data, line, out):
+            return out
         text = decoded(data, self.form.encoding, line)
         lines, numbers = self._lines(text, line, out)
         if self.first:
@@ -120,6 +124,49 @@ class _Reading:
             self._by_tag(lines, numbers, out)
         return out
 
+    def _plainly(self, data: bytes, line: int, out: Batch) -> bool:
+        """Takes a block whole where each line is one row, of the right count of fields and well quoted; nothing is taken where that is not plain."""
+        form = self.form
+        if not form.names or form.plain_text or form.encoding.lower() not in ("utf-8", "utf8") or form.line_end not in ("\r\n", "\n"):
+            return False
+        layout = form.tops[0]
+        wanted = [f.name for f in layout.value_fields]
+        if self.first and self.whole:
+            head, _, data = data.partition(b"\n")
+            if not data or head.removesuffix(b"\r") != form.separator.join(wanted).encode() or head.endswith(b"\r") != (form.line_end == "\r\n"):
+                return False
+            line += 1
+        rows = data.count(b"\n") + (not data.endswith(b"\n"))
+        ends = data.count(b"\r\n")
+        if b"\n\n" in data or b"\n\r\n" in data or data.startswith((b"\n", b"\r")) or data.count(b"\r") != ends or data.count(b'"') > rows:
+            return False
+        if "strict_line_end" in form.spec and ends != (rows if form.line_end == "\r\n" else 0):
+            return False
+        names = self.order or wanted
+        separator = form.separator.encode()
+        expected = rows * (len(names) - 1)
+        found = data.count(separator)
+        for held in _lines_with_quotes(data):
+            bare = _QUOTED.sub(b"", held)
+            if not form.quoted or b'"' in bare or bare.count(separator) != len(names) - 1 or not self.value_ends.fullmatch(held):
+                return False
+            found -= held.count(separator) - bare.count(separator)
+        if found != expected:
+            return False
+        try:
+            table = _read_csv(data, names, form.separator, quoted=form.quoted)
+        except pl.exceptions.PolarsError:
+            return False  # a line with more fields, while another has fewer; or letters that are none
+        if table.height != rows:
+            return False
+        numbers = pl.int_range(line, line + rows, dtype=pl.UInt32, eager=True)
+        text = table.select([pl.col(f.name).alias(f.column) for f in layout.value_fields])
+        out.records[layout.name] = records_of(layout, text, numbers, self.file)
+        self.last = line + rows
+        if self.first:
+            self.first, self.head_seen = False, True
+        return True
+
     def end(self) -> Batch:
         out = Batch()
         if self.whole and self.form.feet and self.foot_at is None:
@@ -132,26 +179,21 @@ class _Reading:
         lines = pl.Series("line", [text.removesuffix("\n")]).str.split("\n").explode() if text else pl.Series("line", [], dtype=pl.String)
         numbers = pl.int_range(line, line + lines.len(), dtype=pl.UInt32, eager=True)
         if self.form.quoted and '"' in text and (odd := (lines.str.count_matches('"', literal=True) % 2 == 1)).any():
-            return self._joined(lines.to_list(), odd.to_list(), line, out)
+            return self._joined(lines, numbers, odd, out)
         return lines, numbers
 
-    def _joined(self, lines: list[str], odd: list[bool], line: int, batch: Batch) -> tuple[pl.Series, pl.Series]:
+    def _joined(self, lines: pl.Series, numbers: pl.Series, odd: pl.Series, batch: Batch) -> tuple[pl.Series, pl.Series]:
         """Lines that a quoted line end divides, put together again."""
-        out: list[str] = []
-        numbers: list[int] = []
-        open_at: int | None = None
-        for i, (text, turns) in enumerate(zip(lines, odd, strict=True)):
-            if open_at is None:
-                out.append(text)
-                numbers.append(line + i)
-                open_at = i if turns else None
-            else:
-                out[-1] += "\n" + text
-                if turns:
-                    open_at = None
-        if open_at is not None:
-            batch.defects.append(StructureDefect("quote", line + open_at, None, "", "opens a quote that is never closed; what follows is read as one value"))
-        return pl.Series("line", out, dtype=pl.String), pl.Series(numbers, dtype=pl.UInt32)
+        opened = odd.cum_sum() % 2 == 1  # a quote is open after the line
+        inside = opened.shift(1, fill_value=False)
+        if opened[-1]:
+            at = int(numbers.filter(~inside & opened)[-1])
+            batch.defects.append(StructureDefect("quote", at, None, "", "opens a quote that is never closed; what follows is read as one value"))
+        several = inside | opened
+        parts = pl.DataFrame({"line": lines, "n": numbers, "own": (~inside).cum_sum()}).filter(several)
+        whole = parts.group_by("own", maintain_order=True).agg(pl.col("line").str.join("\n"), pl.col("n").first())
+        both = pl.concat([pl.DataFrame({"line": lines, "n": numbers}).filter(~several), whole.select("line", "n")]).sort("n")
+        return both["line"], both["n"]
 
     def _ends(self, lines: pl.Series, numbers: pl.Series, out: Batch) -> None:
         wanted = self.form.line_end == "\r\n"
@@ -174,7 +216,7 @@ class _Reading:
     def _take_names(self, first: str, out: Batch) -> None:
         layout = self.form.tops[0]
         wanted = [f.name for f in layout.value_fields]
-        given = next(csv.reader([first.removesuffix("\r")], delimiter=self.form.separator), [])
+        given = _cells(first.removesuffix("\r"), self.form.separator)
         self.head_seen = True
         if given == wanted:
             return
@@ -249,7 +291,7 @@ class _Reading:
         exact = some.str.replace_all('"(?:[^"]|"")*"', "").str.count_matches(self.form.separator, literal=True).cast(pl.Int64) + 1
         bad = ~self._well_quoted(some)
         if bad.any():
-            exact = exact.scatter(bad.arg_true(), [len(next(csv.reader(io.StringIO(t), delimiter=self.form.separator))) for t in some.filter(bad).to_list()])
+            exact = exact.scatter(bad.arg_true(), [len(_cells(t, self.form.separator)) for t in some.filter(bad).to_list()])
         return counts.scatter(held.arg_true(), exact)
 
     def _well_quoted(self, lines: pl.Series) -> pl.Series:
@@ -266,7 +308,7 @@ class _Reading:
         well = self._well_quoted(lines)
         if well.all():
             return self._parsed(lines, names, quoted=True)
-        rows = [next(csv.reader(io.StringIO(t), delimiter=self.form.separator)) for t in lines.filter(~well).to_list()]
+        rows = [_cells(t, self.form.separator) for t in lines.filter(~well).to_list()]
         odd = pl.DataFrame(rows, schema=dict.fromkeys(names, pl.String), orient="row").with_columns(_at=(~well).arg_true())
         good = self._parsed(lines.filter(well), names, quoted=True).with_columns(_at=well.arg_true())
         return pl.concat([good, odd]).sort("_at").drop("_at")
@@ -274,15 +316,39 @@ class _Reading:
     def _parsed(self, lines: pl.Series, names: Sequence[str], *, quoted: bool) -> pl.DataFrame:
         if lines.len() == 0:
             return pl.DataFrame(schema=dict.fromkeys(names, pl.String))
-        read = pl.read_csv(
-            lines.str.join("\n").item().encode("utf-8"),
-            has_header=False,
-            separator=self.form.separator,
-            quote_char='"' if quoted else None,
-            infer_schema=False,
-            empty_string_is_null=False,
-            new_columns=list(names),
-        )
+        read = _read_csv(lines.str.join("\n").item().encode("utf-8"), names, self.form.separator, quoted=quoted)
         if read.height != lines.len():
             raise RuntimeError(f"{lines.len()} lines were parsed into {read.height} rows")
         return read
+
+
+_QUOTED = re.compile(rb'"(?:[^"]|"")*"')
+
+
+def _cells(text: str, separator: str) -> list[str]:
+    """The cells of one row; cut at every separator where the quotes make no sense at all."""
+    try:
+        return next(csv.reader(io.StringIO(text, newline=""), delimiter=separator), [])
+    except csv.Error:
+        return text.split(separator)
+
+
+def _lines_with_quotes(data: bytes) -> Iterator[bytes]:
+    at = data.find(b'"')
+    while at >= 0:
+        end = data.find(b"\n", at)
+        end = len(data) if end < 0 else end
+        yield data[data.rfind(b"\n", 0, at) + 1 : end]
+        at = data.find(b'"', end)
+
+
+def _read_csv(data: bytes, names: Sequence[str], separator: str, *, quoted: bool) -> pl.DataFrame:
+    return pl.read_csv(
+        data,
+        has_header=False,
+        separator=separator,
+        quote_char='"' if quoted else None,
+        infer_schema=False,
+        empty_string_is_null=False,
+        new_columns=list(names),
+    )

@@ -20,8 +20,6 @@ PACK = "us_cfpb_sbl"
 TABLE = f"{PACK}_applications"
 _NUMBER = r"^\s*[-+]?(?:[0-9][0-9_]*\.?[0-9_]*|\.[0-9][0-9_]*)(?:[eE][-+]?[0-9]+)?\s*$|^\s*[-+]?(?i:inf|infinity|nan)\s*$"
 _PLAIN = r"^-?[0-9]+(?:\.[0-9]+)?$"
-_SIMPLE = "^[0-9]+$"
-"""What a number, a whole number and a plain number all are."""
 _WHOLE = r"^\s*[-+]?[0-9][0-9_]*\s*$"
 
 
@@ -38,14 +36,14 @@ def _codes() -> dict[str, dict[str, str]]:
 
 
 def _unlike(cell: pl.Expr, pattern: str) -> pl.Expr:
-    """Filled cells that *pattern* does not match; only cells that are no plain number are held against it."""
+    """Filled cells that *pattern* does not match; only cells that are no plain whole number are held against it."""
 
     def each(cells: pl.Series) -> pl.Series:
-        odd = ~cells.str.contains(_SIMPLE).fill_null(True)
+        odd = cells.is_not_null() & (cells.cast(pl.Int64, strict=False).is_null() | cells.str.starts_with("+"))
         if not odd.any():
             return odd
         some = cells.filter(odd)
-        return odd.scatter(odd.arg_true(), ~some.str.contains(pattern) & ~some.str.contains(r"^\s*$"))
+        return odd.scatter(odd.arg_true(), ~some.str.contains(pattern) & (some.str.strip_chars() != ""))
 
     return cell.map_batches(each, return_dtype=pl.Boolean)
 
@@ -55,7 +53,7 @@ def _literal(expression: pl.Expr) -> str:
 
 
 def _blank(cell: pl.Expr) -> pl.Expr:
-    return cell.str.contains(r"^\s*$").fill_null(True)
+    return (cell.str.strip_chars() == "").fill_null(True)
 
 
 def _not_listed(cell: pl.Expr, name: pl.Expr) -> pl.Expr:

@@ -1,0 +1,120 @@
+"""Rules judged on the combinations of values that records hold, not on every record: most fields are codes, which come again and again.
+
+A rule that no combination breaks, and that could judge them all, is broken by no record. Any other is judged record by record.
+Combinations that broke nothing are remembered: the next records that hold only such are good without another look.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, field
+from math import prod
+
+import polars as pl
+
+from mloan_report.portfolio.sql import Expression, evaluate
+
+Judged = tuple[Expression, Expression | None]
+"""The condition that breaks a rule, and when it applies."""
+LONG = 4_000
+"""Records from which on it pays."""
+FEW = 500
+"""Different values that a column of codes or days has at most, in the first records."""
+MANY = 600
+"""Combinations that columns looked at together may have there."""
+REMEMBERED = 50_000
+"""Combinations remembered of columns that are looked at together."""
+
+
+@dataclass
+class _Group:
+    """Columns that are looked at together, the rules that look at no others, and the combinations that broke none of them."""
+
+    columns: list[str]
+    rules: list[int] = field(default_factory=list)
+    good: pl.DataFrame | None = None
+
+
+def quiet(frame: pl.DataFrame, rules: Mapping[int, Judged], known: Hashable) -> set[int]:
+    """Those of *rules* (by number) of which the combinations of values in *frame* say that no row breaks them.
+
+    *known* names the rules: for the same rules columns are put together once, from the first records seen.
+    """
+    if frame.height < LONG:
+        return set()
+    if known not in _GROUPS:
+        if len(_GROUPS) > 100:
+            _GROUPS.clear()
+        _GROUPS[known] = _grouped(frame.head(LONG), {k: _columns(e) for k, e in rules.items()})
+    out: set[int] = set()
+    for group in _GROUPS[known]:
+        combinations = frame.select(group.columns).unique()
+        if combinations.height <= frame.height // 4:
+            out |= _unbroken(group, combinations, rules)
+    return out
+
+
+_GROUPS: dict[Hashable, list[_Group]] = {}
+
+
+def _columns(rule: Judged) -> frozenset[str]:
+    broken, applies = rule
+    return broken.columns | (applies.columns if applies else frozenset())
+
+
+def _grouped(sample: pl.DataFrame, asked: Mapping[int, frozenset[str]]) -> list[_Group]:
+    """Columns that have few combinations, each with its rules; a small set of columns goes with a larger one where that stays so."""
+    counts = sample.select([pl.col(c).n_unique() for c in sorted(frozenset().union(*asked.values()))]).row(0, named=True) if asked else {}
+    few = {c for c, n in counts.items() if n <= FEW}
+    groups: list[tuple[set[str], list[int]]] = []
+    for columns in sorted({c for c in asked.values() if c and c <= few}, key=lambda c: (-len(c), sorted(c))):
+        home = next((g for g in groups if columns <= g[0] or _most(g[0] | columns, counts) <= MANY), None)
+        if home is None:
+            if _most(columns, counts) > MANY and sample.select(sorted(columns)).n_unique() > MANY:
+                continue
+            home = (set(), [])
+            groups.append(home)
+        home[0].update(columns)
+        home[1].extend(k for k, c in asked.items() if c == columns)
+    return [_Group(sorted(columns), keys) for columns, keys in groups]
+
+
+def _most(columns: set[str] | frozenset[str], counts: Mapping[str, int]) -> int:
+    """How many combinations there can be at most."""
+    return prod(counts[c] for c in columns)
+
+
+def _unbroken(group: _Group, combinations: pl.DataFrame, rules: Mapping[int, Judged]) -> set[int]:
+    """The rules of the group that no combination breaks."""
+    good = group.good
+    if good is not None and good.schema == combinations.schema:
+        combinations = combinations.join(good, on=group.columns, how="anti", nulls_equal=True)
+    else:
+        good = None
+    if combinations.height == 0:
+        return set(group.rules)
+    wanted = {f"if {k}": rules[k][0] for k in group.rules} | {f"when {k}": w for k in group.rules if (w := rules[k][1]) is not None}
+    found = evaluate(combinations, wanted)
+    said = [
+        (
+            pl.when(pl.col(f"when {k}").cast(pl.Boolean)).then(pl.col(f"if {k}").cast(pl.Boolean)).otherwise(False)
+            if f"when {k}" in wanted
+            else pl.col(f"if {k}")
+        )
+        .cast(pl.Boolean)
+        .fill_null(True)
+        .alias(str(k))
+        for k in group.rules
+    ]
+    broken = found.select(said)
+    fine = combinations.filter(~broken.select(pl.any_horizontal(pl.all())).to_series())
+    if good is None or good.height + fine.height > REMEMBERED:
+        group.good = fine
+    else:
+        group.good = pl.concat([good, fine])
+    return {int(k) for k, hit in broken.select(pl.all().any()).row(0, named=True).items() if not hit}
+
+
+def _said(rule: int, *, applies: bool) -> pl.Expr:
+    broken = pl.col(f"if {rule}").cast(pl.Boolean)
+    return pl.when(pl.col(f"when {rule}").cast(pl.Boolean)).then(broken).otherwise(False) if applies else broken
