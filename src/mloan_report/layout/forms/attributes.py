@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 import polars as pl
 from lxml import etree
 
-from mloan_report.layout.definition import RecordLayout
+from mloan_report.layout.definition import LayoutField, RecordLayout
 from mloan_report.layout.forms.batch import BLOCK, Batch, Form, records_of
 from mloan_report.layout.forms.plain_attributes import ENCODINGS, plain_batch
 from mloan_report.layout.records import PARENT, ROWNUM, TOP, RecordSet
@@ -50,23 +50,31 @@ class AttributesForm(Form):
             rows = pl.DataFrame([inner.typed[PARENT].alias(ROWNUM), self._elements(inner, records).alias("t")])
             told = rows.group_by(ROWNUM, maintain_order=True).agg(pl.col("t").str.join(""))
             frame = frame.join(told, on=ROWNUM, how="left", maintain_order="left").with_columns(inside=pl.col("inside") + pl.col("t").fill_null("")).drop("t")
-        start = own.text.select(self._start(own).alias("start"))["start"]
+        start = own.typed.select(ROWNUM).with_columns(own.text.get_columns()).with_columns(self._start(own).alias("start"))["start"]
         closed = (
             pl.when(pl.col("inside") == "").then(pl.col("start") + "/>\n").otherwise(pl.col("start") + ">\n" + pl.col("inside") + f"</{own.layout.root}>\n")
         )
         return frame.with_columns(start).select(closed.alias("text"))["text"]
 
     def _start(self, own: RecordSet) -> pl.Expr:
-        parts: list[pl.Expr] = [pl.lit(f"<{own.layout.root}")]
+        """The opening tag without its end: what always stands is put together at once, what may lack by itself."""
+        columns = [f.column for f in own.layout.value_fields]
+        nulls = own.text.select(columns).null_count().row(0, named=True) if columns else {}
+        free = [c for c in (f.column for f in own.layout.value_fields if _may_hold_markup(f)) if nulls[c] < own.height]
+        odd = own.text.select([pl.col(c).str.contains(_MARKUP).any() for c in free]).row(0, named=True) if free else {}
+        parts: list[pl.Expr] = []
+        words = f"<{own.layout.root}"
         for f in own.layout.value_fields:
-            value = pl.col(f.column)
-            if own.text[f.column].null_count() == own.height:
+            if nulls[f.column] == own.height:
                 continue
-            if not f.is_number and f.type not in ("date", "month", "digits", "moment"):
-                value = _escaped(value)
-            written = pl.lit(f' {f.name}="') + value + pl.lit('"')
-            parts.append(written if own.text[f.column].null_count() == 0 else written.fill_null(""))
-        return pl.concat_str(parts)
+            value = _escaped(pl.col(f.column)) if odd.get(f.column) else pl.col(f.column)
+            if nulls[f.column] == 0:
+                parts += [pl.lit(f'{words} {f.name}="'), value]
+                words = '"'
+            else:
+                parts += [pl.lit(words), pl.concat_str(pl.lit(f' {f.name}="'), value, pl.lit('"')).fill_null("")]
+                words = ""
+        return pl.concat_str([*parts, pl.lit(words)])
 
     def head(self, records: Mapping[str, RecordSet]) -> str:
         root = records[self.root.name]
@@ -309,6 +317,13 @@ class _Reading:
         self._clear()
         self.gathered = 0
         return out
+
+
+_MARKUP = '[&<>"\t\n\r]'
+
+
+def _may_hold_markup(f: LayoutField) -> bool:
+    return not f.is_number and f.type not in ("date", "month", "digits", "moment")
 
 
 def _escaped(text: pl.Expr) -> pl.Expr:

@@ -162,6 +162,20 @@ def unpadded(f: LayoutField) -> pl.Expr:
     return raw.str.strip_chars_end(" ")
 
 
+def padded_fields(fields: Sequence[LayoutField], text: pl.DataFrame) -> pl.Expr:
+    """The texts of *fields* one after another as they stand in a record of fixed width; what no record has is a constant."""
+    nulls = text.null_count().row(0, named=True)
+    parts: list[pl.Expr] = []
+    constant = ""
+    for f in fields:
+        if f.type == "blank" or nulls[f.column] == text.height:
+            constant += ("0" if padded_left(f) else " ") * (f.length or 0)
+            continue
+        parts += [pl.lit(constant), padded(f)] if constant else [padded(f)]
+        constant = ""
+    return pl.concat_str([*parts, pl.lit(constant)])
+
+
 def padded(f: LayoutField) -> pl.Expr:
     """The field's text as it stands in a record of fixed width; too long a text is cut at the field's end only where the layout took it."""
     width = f.length or 0

@@ -15,7 +15,7 @@ from typing import Any, BinaryIO
 import polars as pl
 
 from mloan_report.layout.definition import RecordLayout
-from mloan_report.layout.forms.batch import BLOCK, Batch, Form, StructureFinder, Unreadable, decoded, fixed_text, padded, records_of
+from mloan_report.layout.forms.batch import BLOCK, Batch, Form, StructureFinder, Unreadable, decoded, fixed_text, padded_fields, records_of
 from mloan_report.layout.records import PARENT, ROWNUM, TOP, RecordSet
 from mloan_report.layout.structure import StructureDefect
 
@@ -41,14 +41,15 @@ class FixedForm(Form):
 
     def texts(self, top: RecordSet, records: Mapping[str, RecordSet]) -> pl.Series:
         layout = top.layout
-        body = top.text.select(pl.concat_str([padded(f) for f in layout.value_fields if f.name != self.word]).alias("body"))["body"]
-        frame = top.typed.select(ROWNUM).with_columns(body)
+        after_word = [f for f in layout.value_fields if f.name != self.word]
+        frame = top.typed.select(ROWNUM).with_columns(top.text.get_columns()).select(ROWNUM, padded_fields(after_word, top.text).alias("body"))
         for child in self.children_of(layout.name):
             inside = records.get(child.name)
             if inside is None or inside.height == 0:
                 continue
-            own = inside.text.select(pl.concat_str([padded(f) for f in child.value_fields]).alias(child.name))[child.name]
-            told = pl.DataFrame([inside.typed[PARENT].alias(ROWNUM), own]).group_by(ROWNUM, maintain_order=True).agg(pl.col(child.name).str.join(""))
+            rows = pl.DataFrame([inside.typed[PARENT].alias(ROWNUM), *inside.text.get_columns()])
+            rows = rows.select(ROWNUM, padded_fields(child.value_fields, inside.text).alias(child.name))
+            told = rows.group_by(ROWNUM, maintain_order=True).agg(pl.col(child.name).str.join(""))
             frame = (
                 frame.join(told, on=ROWNUM, how="left", maintain_order="left").with_columns(pl.col("body") + pl.col(child.name).fill_null("")).drop(child.name)
             )
