@@ -22,6 +22,8 @@ PACK = "br_bcb_scr3040"
 HUNDRED = 100 * 10**7
 RESOLUTION_4966 = date(2025, 1, 1)
 """From this day CMN Resolution 4.966 counts, before it 2.682: provisions are by portfolio, no longer by class."""
+EXITS = "03"
+"""How the types of Inf begin (annex 26) that tell how an operation leaves the register."""
 
 
 @cache
@@ -35,6 +37,23 @@ def rows_of(name: str, folder: str = "data") -> tuple[dict[str, str], ...]:
 def codes_of(name: str) -> tuple[dict[str, str], ...]:
     """The codes of a list."""
     return tuple(r for r in rows_of("lists", "codes") if r["list"] == name and not r["code"].startswith("@"))
+
+
+def codes_for(list_name: str, fact: str) -> list[str]:
+    """The codes of a list that say a fact of a loan, from ``data/codes_by_fact.csv``."""
+    return [r["code"] for r in rows_of("codes_by_fact") if (r["list"], r["fact"]) == (list_name, fact)]
+
+
+def code(list_name: str, fact: str) -> pl.Expr:
+    """The one code of a list that says a fact."""
+    (only,) = codes_for(list_name, fact)
+    return pl.lit(only)
+
+
+def in_force(list_name: str, name: str, day: date) -> bool:
+    """Whether the list has the code in the month of *day*."""
+    month = day.strftime("%Y-%m")
+    return any(r["code"] == name and r["valid_from"] <= month <= (r["valid_to"] or "9999") for r in codes_of(list_name))
 
 
 def buckets(*kinds: str) -> list[str]:
@@ -63,23 +82,28 @@ def _minimum_rate(portfolio: pl.Expr, days: pl.Expr, problem: pl.Expr, modality:
     added = {r["portfolio"]: _pct(r["pct"]) for r in rows_of("provision_rates") if r["status"] == "in_default_addition"}
     table = {k: min(v + added[k[:2]], HUNDRED) if " in_default " in k else v for k, v in rates.items()}
     status = (
-        pl.when(late > 90)
+        pl.when(late > _days_not_in_default())
         .then(pl.format("in_default {}", months))
         .when(problem.fill_null(False))
         .then(pl.lit("problem_not_in_default 0"))
         .otherwise(pl.format("not_problem {}", band))
     )
     found = pl.format("{} {}", portfolio, status).replace_strict(table, default=None, return_dtype=pl.Int64)
-    payroll = (modality == "0202") & (late <= 14) & ~problem.fill_null(False)
-    special = next(_pct(r["pct"]) for r in rows_of("provision_rates") if r["status"] == "payroll_deduction")
-    return pl.when(payroll.fill_null(False)).then(special).otherwise(found)
+    special = next(r for r in rows_of("provision_rates") if r["status"] == "payroll_deduction")
+    payroll = (modality == code("annex3", "payroll_loan")) & (late <= int(special["days_to"])) & ~problem.fill_null(False)
+    return pl.when(payroll.fill_null(False)).then(_pct(special["pct"])).otherwise(found)
+
+
+def _days_not_in_default() -> int:
+    """The last day of delay that is not default: the end of the last band of the rates for operations that are not in default."""
+    return max(int(r["days_to"]) for r in rows_of("provision_rates") if r["status"] == "not_problem")
 
 
 def _months_in_default(days: pl.Expr, month_end: pl.Expr) -> pl.Expr:
-    """Months since the month of default, which is day 91; at a month's end calendar months and full months are the same number."""
-    fell = month_end - pl.duration(days=days - 91)
+    """Months since the month of default, the day after the last that is none; at a month's end calendar months and full months are the same number."""
+    fell = month_end - pl.duration(days=days - _days_not_in_default() - 1)
     months = (month_end.dt.year().cast(pl.Int64) - fell.dt.year()) * 12 + month_end.dt.month().cast(pl.Int64) - fell.dt.month()
-    return months.clip(0, 21)
+    return months.clip(0, max(int(r["month"]) for r in rows_of("provision_rates") if r["status"] == "in_default"))
 
 
 def _floor(portfolio: pl.Expr, days: pl.Expr, month_end: pl.Expr) -> pl.Expr:
@@ -87,7 +111,7 @@ def _floor(portfolio: pl.Expr, days: pl.Expr, month_end: pl.Expr) -> pl.Expr:
     annex = {f"{r['portfolio']} {r['month']}": _pct(r["pct"]) for r in rows_of("provision_rates") if r["status"] == "in_default"}
     months = _months_in_default(days.fill_null(0), month_end)
     rate = pl.format("{} {}", portfolio, months).replace_strict(annex, default=None, return_dtype=pl.Int64)
-    return pl.when(days.fill_null(0) > 90).then(rate).otherwise(0)
+    return pl.when(days.fill_null(0) > _days_not_in_default()).then(rate).otherwise(0)
 
 
 def _class_rate(category: pl.Expr) -> pl.Expr:
@@ -224,19 +248,21 @@ def _who(view: pl.DataFrame) -> pl.DataFrame:
         pl.when(pl.col("client_tp").is_not_null())
         .then("client_tp")
         .when(~body & cpf.is_not_null())
-        .then(pl.lit("1"))
+        .then(code("annex11", "person_with_cpf"))
         .when(cnpj.is_not_null())
-        .then(pl.lit("2"))
+        .then(code("annex11", "body_with_cnpj"))
         .when(body)
-        .then(pl.lit("6"))
-        .otherwise(pl.lit("5"))
+        .then(code("annex11", "body_without_cnpj"))
+        .otherwise(code("annex11", "person_without_cpf"))
     )
+    person, with_cnpj = pl.col("cli_tp") == code("annex11", "person_with_cpf"), pl.col("cli_tp") == code("annex11", "body_with_cnpj")
+    bodies = [c for fact in ("body_with_cnpj", "body_abroad", "body_without_cnpj") for c in codes_for("annex11", fact)]
     view = view.with_columns(cli_tp=kind)
     own = pl.coalesce("client_cd", "borrower_id")
     return view.with_columns(
-        cli_cd=pl.when(pl.col("cli_tp") == "1").then(cpf).when(pl.col("cli_tp") == "2").then(cnpj.str.head(8)).otherwise(own),
-        det_cli=pl.when(pl.col("cli_tp") == "2").then(cnpj),
-        legal=pl.col("cli_tp").is_in(["2", "4", "6"]),
+        cli_cd=pl.when(person).then(cpf).when(with_cnpj).then(cnpj.str.head(8)).otherwise(own),
+        det_cli=pl.when(with_cnpj).then(cnpj),
+        legal=pl.col("cli_tp").is_in(bodies),
     )
 
 
@@ -274,12 +300,12 @@ def _codes(views: Views, view: pl.DataFrame) -> pl.DataFrame:
         pl.when(pl.col("moved") == "in")
         .then(
             pl.when(pl.col("moved_away"))
-            .then(pl.when("moved_in_sfn").then(pl.lit("02")).otherwise(pl.lit("03")))
-            .otherwise(pl.when("moved_in_sfn").then(pl.lit("04")).otherwise(pl.lit("05")))
+            .then(pl.when("moved_in_sfn").then(code("annex2", "bought_in_sfn")).otherwise(code("annex2", "bought_outside")))
+            .otherwise(pl.when("moved_in_sfn").then(code("annex2", "bought_in_sfn_risk_kept")).otherwise(code("annex2", "bought_outside_risk_kept")))
         )
         .when((pl.col("moved") == "out") & ~pl.col("moved_away").fill_null(True))
-        .then(pl.when("moved_in_sfn").then(pl.lit("11")).otherwise(pl.lit("14")))
-        .otherwise(pl.lit("01"))
+        .then(pl.when("moved_in_sfn").then(code("annex2", "sold_in_sfn_risk_kept")).otherwise(code("annex2", "sold_outside_risk_kept")))
+        .otherwise(code("annex2", "granted"))
     )
     view = view.with_columns(
         modality=pl.coalesce("operation_mod", "product_mod"),
@@ -287,7 +313,8 @@ def _codes(views: Views, view: pl.DataFrame) -> pl.DataFrame:
         nature=pl.coalesce("operation_natu_op", nature),
         contracted_on=pl.coalesce("contract_on", "disbursed_on"),
     )
-    client = pl.when(pl.col("cli_tp").is_in(["1", "2"])).then("cli_cd").otherwise(pl.col("cli_cd").str.zfill(14))
+    numbered = [*codes_for("annex11", "person_with_cpf"), *codes_for("annex11", "body_with_cnpj")]
+    client = pl.when(pl.col("cli_tp").is_in(numbered)).then("cli_cd").otherwise(pl.col("cli_cd").str.zfill(14))
     view = view.with_columns(ipoc=pl.concat_str("filer_root", "modality", "cli_tp", client, "contract"))
     heirs = view.select(refinanced_by="loan_id", new_ipoc="ipoc").unique("refinanced_by", keep="first")
     view = view.join(heirs, on="refinanced_by", how="left", maintain_order="left")
@@ -306,7 +333,7 @@ def effective_year(nominal: int) -> int:
 
 def _exits(views: Views, view: pl.DataFrame) -> pl.DataFrame:
     """The exit (Inf 03xx) that the position tells; the lender's own, from the table infos, goes before it."""
-    given = views.own_table(f"{PACK}_infos").filter(pl.col("tp").str.starts_with("03"))["loan_id"].implode()
+    given = views.own_table(f"{PACK}_infos").filter(pl.col("tp").str.starts_with(EXITS))["loan_id"].implode()
     start = pl.col("period_start")
     left_on = pl.coalesce("last_paid_on", "written_off_on")
     keep = views.settings.get("written_off_months")
@@ -316,17 +343,17 @@ def _exits(views: Views, view: pl.DataFrame) -> pl.DataFrame:
     nothing_left = lost & (pl.col("own_claim_principal") == 0)
     tp = (
         pl.when((status == "cancelled") & (pl.col("status_on") >= start))
-        .then(pl.lit("0310"))
+        .then(code("annex26", "cancelled"))
         .when((status == "settled") & (pl.col("settled_on") >= start) & pl.col("new_ipoc").is_not_null())
-        .then(pl.lit("0316"))
+        .then(code("annex26", "renumbered"))
         .when((status == "settled") & (pl.col("settled_on") >= start) & (pl.col("settled_on") < pl.col("last_due_on")))
-        .then(pl.lit("0302"))
+        .then(code("annex26", "paid_early"))
         .when((status == "settled") & (pl.col("settled_on") >= start))
-        .then(pl.lit("0301"))
+        .then(code("annex26", "paid"))
         .when((status == "transferred") & (pl.col("moved_on") >= start))
-        .then(pl.when("moved_in_sfn").then(pl.lit("0303")).otherwise(pl.lit("0304")))
+        .then(pl.when("moved_in_sfn").then(code("annex26", "sold_in_sfn")).otherwise(code("annex26", "sold_outside")))
         .when((nothing_left & (left_on >= start)) | (lost & gone))
-        .then(pl.lit("0306"))
+        .then(code("annex26", "off_the_books"))
     )
     left_before = (
         ((status == "cancelled") & (pl.col("status_on") < start))
@@ -381,8 +408,9 @@ def _amounts(views: Views, view: pl.DataFrame) -> pl.DataFrame:
     )
     spread = _spread(views, view.select("loan_id", "as_of", "carrying_amount", "accrued_interest"))
     view = view.join(spread, on="loan_id", how="left", maintain_order="left")
-    year, four = pl.col("written_off_on").dt.offset_by("12mo"), pl.col("written_off_on").dt.offset_by("48mo")
-    lost_in = pl.when(year >= pl.col("as_of")).then(pl.lit("v310")).when(four >= pl.col("as_of")).then(pl.lit("v320")).otherwise(pl.lit("v330"))
+    lost_in: pl.Expr = pl.lit(buckets("written_off")[-1])
+    for row in reversed([r for r in rows_of("maturity_buckets") if r["kind"] == "written_off" and r["max"]]):
+        lost_in = pl.when(pl.col("written_off_on").dt.offset_by(f"{row['max']}mo") >= pl.col("as_of")).then(pl.lit(row["attribute"])).otherwise(lost_in)
     amount = pl.col("written_off_amount")
     view = view.with_columns(
         *[pl.when((lost_in == v) & (amount > 0)).then(amount).alias(v) for v in buckets("written_off")],
@@ -477,10 +505,11 @@ def _provided(views: Views, view: pl.DataFrame) -> pl.DataFrame:
     booked = booked.select("loan_id", booked_provision="provision").unique("loan_id", keep="last", maintain_order=True)
     view = view.join(booked, on="loan_id", how="left", maintain_order="left")
     old = views.as_of < RESOLUTION_4966
-    problem = pl.col("category").is_in(["E", "F", "G", "H"]) | pl.col("restructured") if old else pl.col("category") == "3"
+    bad = pl.col("category").is_in(codes_for("annex17" if old else "stage", "problem"))
+    problem = bad | pl.col("restructured") if old else bad
     view = view.with_columns(
         problem=problem.fill_null(False) & pl.col("live"),
-        class_op=pl.when("lost").then(pl.lit("HH")).otherwise("category"),
+        class_op=pl.when("lost").then(code("annex17", "written_off")).otherwise("category"),
     )
     end = pl.col("as_of")
     rate = _class_rate(pl.col("class_op")) if old else _minimum_rate(pl.col("portfolio"), pl.col("days_late"), pl.col("problem"), pl.col("modality"), end)
@@ -498,17 +527,21 @@ def _features(views: Views) -> pl.Expr:
     """Special features in the order of their codes, those of the lender's own table with them."""
     related = views.portfolio.table("relations").filter(pl.col("kind") == "related_to_lender")["party_id"].unique().implode()
     live = pl.col("live")
-    signs: list[tuple[str, pl.Expr]] = [
-        ("01", live & pl.col("restructured") & pl.col("cured_on").is_null()),
-        (
-            "09",
-            (live | pl.col("lost")) & pl.col("court_stage").is_not_null() & (pl.col("court_stage") != "closed") & (pl.col("court_filed_on") <= pl.col("as_of")),
-        ),
-        ("11", (pl.col("days_late") >= 1826) | pl.col("v330").is_not_null()),
-        ("19", pl.col("problem")),
-        ("20", (live | pl.col("lost")) & pl.col("borrower_id").is_in(related) & (pl.col("as_of") >= date(2019, 1, 1))),
-    ]
-    own = [pl.when(sign.fill_null(False)).then(pl.lit(code)) for code, sign in signs]
+    in_court = pl.col("court_stage").is_not_null() & (pl.col("court_stage") != "closed") & (pl.col("court_filed_on") <= pl.col("as_of"))
+    owed = live | pl.col("lost")
+    signs = {
+        "renegotiated": live & pl.col("restructured") & pl.col("cured_on").is_null(),
+        "in_court": owed & in_court,
+        "long_in_default": pl.col(buckets("written_off")[-1]).is_not_null(),
+        "problem_asset": pl.col("problem"),
+        "related_party": owed & pl.col("borrower_id").is_in(related),
+    }
+    own = []
+    for row in rows_of("codes_by_fact"):
+        sign = signs.get(row["fact"]) if row["list"] == "annex8" else None
+        if sign is not None and in_force("annex8", row["code"], views.as_of):
+            sign = sign.fill_null(False) | (pl.col("days_late") >= int(row["days"])).fill_null(False) if row["days"] else sign.fill_null(False)
+            own.append(pl.when(sign).then(pl.lit(row["code"])))
     listed = pl.concat_list([e.fill_null("") for e in own]).list.concat(pl.col("operation_carac_especial").fill_null("").str.split(";"))
     text = listed.list.unique().list.sort().list.eval(pl.element().filter(pl.element() != "")).list.join(";")
     return pl.when(text != "").then(text)
@@ -585,7 +618,7 @@ def _guarantees(views: Views, loans: pl.DataFrame) -> pl.DataFrame:
         "loan_id",
         "as_of",
         "borrower_id",
-        gar_tp=pl.when(body).then(pl.lit("0902")).otherwise(pl.lit("0901")),
+        gar_tp=pl.when(body).then(code("annex12", "guarantor_body")).otherwise(code("annex12", "guarantor_person")),
         gar_ident=pl.when(body).then(pl.col("id_br_cnpj").str.head(8)).otherwise("id_br_cpf"),
         gar_share=pl.min_horizontal(pl.coalesce("share_pct", by_amount, pl.lit(HUNDRED, pl.Int64)), pl.lit(HUNDRED, pl.Int64)),
         gar_order=pl.col("party_id"),
@@ -622,17 +655,21 @@ def view_inf(views: Views) -> pl.DataFrame:
     loans = view_op(views)
     stays = loans.filter(~pl.col("leaves"))
     day = pl.col("moved_on").dt.to_string("%Y-%m-%d")
-    parts = [loans.filter(pl.col("exit_tp").is_in(["0301", "0302", "0306", "0310"])).select("loan_id", "borrower_id", inf_tp="exit_tp")]
-    sold = loans.filter(pl.col("exit_tp").is_in(["0303", "0304"]))
+    plain, moved, renumbered = (
+        [c for fact in facts for c in codes_for("annex26", fact)]
+        for facts in (("paid", "paid_early", "off_the_books", "cancelled"), ("sold_in_sfn", "sold_outside"), ("renumbered",))
+    )
+    parts = [loans.filter(pl.col("exit_tp").is_in(plain)).select("loan_id", "borrower_id", inf_tp="exit_tp")]
+    sold = loans.filter(pl.col("exit_tp").is_in(moved))
     parts.append(sold.select("loan_id", "borrower_id", inf_tp="exit_tp", inf_cd=day, inf_ident="moved_with_number", inf_amount="moved_price"))
-    renewed = loans.filter(pl.col("exit_tp") == "0316")
+    renewed = loans.filter(pl.col("exit_tp").is_in(renumbered))
     parts.append(renewed.select("loan_id", "borrower_id", inf_tp="exit_tp", inf_cd="new_ipoc", inf_amount="last_paid_amount", inf_count=pl.lit(2, pl.Int64)))
     bought = stays.filter((pl.col("moved") == "in") & pl.col("moved_away").fill_null(False))
-    kind = pl.when("moved_in_sfn").then(pl.lit("1001")).otherwise(pl.lit("1002"))
+    kind = pl.when("moved_in_sfn").then(code("annex26", "acquired_in_sfn")).otherwise(code("annex26", "acquired_outside"))
     parts.append(bought.select("loan_id", "borrower_id", inf_tp=kind, inf_cd=day, inf_ident="moved_with_number", inf_amount="moved_price"))
-    parts.append(stays.filter(pl.col("product_micro_quota") == "S").select("loan_id", "borrower_id", inf_tp=pl.lit("1401")))
+    parts.append(stays.filter(pl.col("product_micro_quota") == "S").select("loan_id", "borrower_id", inf_tp=code("annex26", "microcredit_quota")))
     changed = stays.filter(pl.col("restructured") & pl.col("restructured_on").is_not_null() & pl.col("cured_on").is_null())
-    parts.append(changed.select("loan_id", "borrower_id", inf_tp=pl.lit("1701"), inf_cd=pl.col("restructured_on").dt.to_string("%Y-%m-%d")))
+    parts.append(changed.select("loan_id", "borrower_id", inf_tp=code("annex26", "restructured"), inf_cd=pl.col("restructured_on").dt.to_string("%Y-%m-%d")))
     own = views.own_table(f"{PACK}_infos").join(loans.select("loan_id", "borrower_id"), on="loan_id", how="inner", maintain_order="left")
     parts.append(own.select("loan_id", "borrower_id", inf_tp="tp", inf_cd="cd", inf_ident="ident", inf_amount="valor", inf_share="perc", inf_count="qtd"))
     schema = {"inf_cd": pl.String, "inf_ident": pl.String, "inf_amount": pl.Int64, "inf_share": pl.Int64, "inf_count": pl.Int64}
@@ -696,28 +733,31 @@ def _small(views: Views) -> pl.DataFrame:
     for row in rows_of("performance"):
         late = pl.when(pl.col("days_late").fill_null(0) >= int(row["days_from"])).then(pl.lit(row["code"])).otherwise(late)
     first: pl.Expr = pl.lit(None, pl.String)
-    for code in reversed(GROUP_FEATURES):
-        first = pl.when(pl.col("features").str.split(";").list.contains(code)).then(pl.lit(code)).otherwise(first)
+    for name in reversed(group_features()):
+        first = pl.when(pl.col("features").str.split(";").list.contains(name)).then(pl.lit(name)).otherwise(first)
+    real = code("annex6", "real")
     origin = pl.coalesce("operation_origem_rec", "product_origem_rec", pl.lit(views.settings.get("origem_rec")))
     none = pl.lit(None, pl.String)
     return loans.with_columns(
         NatuOp="nature",
         Mod="modality",
         OrigemRec=origin.str.head(2) + pl.lit("00"),
-        VincME=pl.when(pl.coalesce("operation_var_camb", pl.lit("790")) == "790").then(pl.lit("N")).otherwise(pl.lit("S")),
+        VincME=pl.when(pl.col("operation_var_camb").fill_null(real) == real).then(code("annex18", "not_linked")).otherwise(code("annex18", "linked")),
         ClassOp=pl.col("class_op") if old else none,
         FaixaVlr=band,
         PrzProvm=none,
         Localiz=pl.coalesce("office_localiz", pl.col("branch_region_code").replace_strict(states, default=None, return_dtype=pl.String)),
         TpCli="cli_tp",
         TpCtrl=pl.when("legal").then(pl.coalesce("client_tp_ctrl", pl.lit(views.settings.get("tp_ctrl")))),
-        DesempOp=pl.when("lost").then(pl.lit("06")).otherwise(late),
+        DesempOp=pl.when("lost").then(code("annex28", "written_off")).otherwise(late),
         CaracEspecial=first,
     )
 
 
-GROUP_FEATURES = ("35", "11", "02", "01", "15", "99")
-"""The only feature of a group is the first of these that one of its operations has."""
+def group_features() -> list[str]:
+    """The only feature of a group is the first of these that one of its operations has."""
+    ranked = [r for r in rows_of("codes_by_fact") if r["group_rank"]]
+    return [r["code"] for r in sorted(ranked, key=lambda r: int(r["group_rank"]))]
 
 
 def view_agreg(views: Views) -> pl.DataFrame:

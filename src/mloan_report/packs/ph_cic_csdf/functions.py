@@ -14,8 +14,6 @@ from mloan_report.portfolio.typing import ROW
 
 SLOTS = 6
 """Guarantees and linked subjects that one contract record has room for."""
-PRIMARY = ("10", "11", "12")
-"""TIN, SSS and GSIS: one of them every person must have."""
 DOCUMENT = ("type", "number", "issue_date", "issue_country", "expiry_date")
 GUARANTEE: Mapping[str, pl.DataType] = {
     "no": pl.String(),
@@ -179,6 +177,7 @@ def _suffices(views: Views) -> pl.Expr:
     """Whether a record of this person or firm would lack nothing that the bureau requires."""
     given = [pl.col("contact_1_type").is_not_null(), pl.col("address").is_not_null() | pl.col("address_1_city").is_not_null()]
     types = [pl.col(f"identification_{n}_type") for n in (1, 2, 3)]
+    primary = list(views.pack.codes["primary_identification"].codes)
     age = pl.lit(views.as_of).dt.year() - pl.col("born_on").dt.year()
     birthday = pl.col("born_on").dt.offset_by(pl.format("{}y", age))
     years = age.cast(pl.Int64) - (birthday > pl.lit(views.as_of)).cast(pl.Int64)
@@ -186,7 +185,7 @@ def _suffices(views: Views) -> pl.Expr:
     person = [pl.col(c).is_not_null() for c in needed] + [
         pl.col("gender_code").is_in(["M", "F"]),
         years.is_between(18, 100),
-        pl.any_horizontal([t.is_in(PRIMARY).fill_null(False) for t in types]) | (views.settings["missing_primary_id"] == "warning"),
+        pl.any_horizontal([t.is_in(primary).fill_null(False) for t in types]) | (views.settings["missing_primary_id"] == "warning"),
         (pl.coalesce("civil_status", "civil_status_code").fill_null("") != "") | (views.settings["missing_civil_status"] == "warning"),
     ]
     whole = pl.all_horizontal([c.fill_null(False) for c in [*given, *person]])

@@ -204,8 +204,6 @@ FUNCTIONS: dict[str, Callable[..., pl.Expr]] = {
     "PERCENT_TEXT": _percent_text,
 }
 
-BUSINESS = ("personal_business", "farmer_production", "working_capital", "startup_guaranteed", "enterprise")
-
 
 def enrich_loan(views: Views, view: pl.DataFrame) -> pl.DataFrame:
     """Adds ``has_application`` (the pack's own table names the loan; true for all where there is no such table), ``business_credit``
@@ -219,7 +217,7 @@ def enrich_loan(views: Views, view: pl.DataFrame) -> pl.DataFrame:
     return view.with_columns(
         decided_in_window=pl.coalesce("decided", "disbursed_on").is_between(*window),
         has_application=pl.lit(True) if without_table else pl.col("loan_id").is_in(applied["loan_id"].drop_nulls().implode()),
-        business_credit=(pl.col("borrower_kind") != "natural_person") | pl.col("product").is_in(BUSINESS),
+        business_credit=(pl.col("borrower_kind") != "natural_person") | pl.col("product").is_in(list(_codes()["business_product"])),
         approved_cents=pl.coalesce("approved", "principal"),
     ).drop("approved", "decided")
 

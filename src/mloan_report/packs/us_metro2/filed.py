@@ -5,7 +5,7 @@ from __future__ import annotations
 import polars as pl
 
 from mloan_report.packs.pack import personal_key
-from mloan_report.packs.us_metro2.lists import history_of
+from mloan_report.packs.us_metro2.lists import history_of, lists, said
 from mloan_report.packs.views import Views
 
 _MONTHS = 24
@@ -22,10 +22,11 @@ def with_filed_history(views: Views, rows: pl.DataFrame) -> pl.DataFrame:
     lender = views.settings["identification_number"]
     numbers = rows["loan_id"].str.to_uppercase().str.replace_all("[^A-Z0-9]", "").to_list()
     keyed = rows.with_columns(pl.Series("_key", [personal_key(f"{lender}|{n}") for n in numbers], dtype=pl.String))
-    said = history_of(pl.col("AccountStatus"), pl.col("PaymentRating"))
-    idle = (pl.col("AccountStatus") == "11") & (pl.col("CurrentBalance") == "0") & pl.col("PortfolioType").is_in(["C", "R"])
-    first = pl.when(idle).then(pl.lit("E")).otherwise(said).fill_null("D")
-    profile = pl.col("PaymentHistoryProfile").str.pad_end(_MONTHS, "B")
+    letter = history_of(pl.col("AccountStatus"), pl.col("PaymentRating"))
+    current = pl.col("AccountStatus") == said("event_to_status", "current")
+    idle = current & (pl.col("CurrentBalance") == "0") & pl.col("PortfolioType").is_in(list(lists()["portfolio_of_lines"]))
+    first = pl.when(idle).then(said("event_to_history", "idle")).otherwise(letter).fill_null(said("event_to_history", "not_known"))
+    profile = pl.col("PaymentHistoryProfile").str.pad_end(_MONTHS, lists()["event_to_history"]["before_opening"])
     told = before.select(_key="key", _told="as_of", _same=profile, _on=first + profile.str.head(_MONTHS - 1))
     joined = keyed.join(told, on="_key", how="left", maintain_order="left")
     now, then = pl.col("reported_on").dt.month_start(), pl.col("_told").dt.month_start()

@@ -21,6 +21,11 @@ def lists() -> dict[str, dict[str, str]]:
     return out
 
 
+def said(list_name: str, name: str) -> pl.Expr:
+    """What a list (``event_to_status``, ``event_to_history``, ``role_to_ecoa``) says for a name of ours."""
+    return pl.lit(lists()[list_name][name])
+
+
 def by_days(days: pl.Expr, name: str) -> pl.Expr:
     """The code that list *name* (bands ``from-to`` of days) gives for so many days past due."""
     out: pl.Expr = pl.lit(None, pl.String)

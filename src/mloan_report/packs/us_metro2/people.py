@@ -5,6 +5,7 @@ from __future__ import annotations
 import polars as pl
 
 from mloan_report.packs.us_metro2.facts import person_facts
+from mloan_report.packs.us_metro2.lists import lists, said
 from mloan_report.packs.views import Views
 
 NATURAL = ["natural_person", "sole_trader"]
@@ -63,8 +64,10 @@ def joint(views: Views, accounts: pl.DataFrame, known: pl.DataFrame) -> pl.DataF
     links = links_of(views, accounts).select("loan_id", "party_id", "role", "released")
     business = accounts.filter(~pl.col("borrower_kind").is_in(NATURAL) & (pl.col("base_role") == "guarantor"))
     owner = business.select("loan_id", party_id="borrower_id", role=pl.lit("business"), released=pl.lit(False))
-    said = person_facts(known, views.as_of)
-    users = said.filter(pl.col("fact_ECOACode").is_in(["3", "Z"])).select("loan_id", "party_id", role=pl.lit("user"), released=pl.lit(False))
+    told = person_facts(known, views.as_of)
+    users = told.filter(pl.col("fact_ECOACode").is_in(list(lists()["ecoa_of_users"]))).select(
+        "loan_id", "party_id", role=pl.lit("user"), released=pl.lit(False)
+    )
     rows = pl.concat([links, owner, users]).unique(["loan_id", "party_id"], keep="first", maintain_order=True)
     keys = accounts.select("loan_id", "borrower_id", "as_of", "currency_code", "base_party_id", "base_address", "base_postal_code", "base_district_code")
     people = views.people.select("party_id", **{f"person_{c}": pl.col(c) for c in _COLUMNS})
@@ -72,25 +75,27 @@ def joint(views: Views, accounts: pl.DataFrame, known: pl.DataFrame) -> pl.DataF
         keys.join(rows, on="loan_id", how="inner", maintain_order="left")
         .filter(pl.col("party_id") != pl.col("base_party_id"))
         .join(people, on="party_id", how="left", maintain_order="left")
-        .join(said, on=["loan_id", "party_id"], how="left", maintain_order="left")
+        .join(told, on=["loan_id", "party_id"], how="left", maintain_order="left")
     )
     dead = (pl.col("person_deceased_on") <= pl.col("as_of")).fill_null(False)
     ecoa = (
         pl.when(pl.col("fact_ECOACode").is_not_null())
         .then("fact_ECOACode")
         .when(~pl.col("person_kind").is_in(NATURAL))
-        .then(pl.lit("W"))
+        .then(said("role_to_ecoa", "business"))
         .when(pl.col("released"))
-        .then(pl.lit("T"))
+        .then(said("role_to_ecoa", "terminated"))
         .when(dead)
-        .then(pl.lit("X"))
+        .then(said("role_to_ecoa", "deceased"))
         .when(pl.col("role") == "co_borrower")
-        .then(pl.lit("2"))
-        .otherwise(pl.lit("5"))
+        .then(said("role_to_ecoa", "joint"))
+        .otherwise(said("role_to_ecoa", "co_maker"))
     )
     rows = rows.with_columns(ecoa=ecoa)
     lives_there = pl.all_horizontal([_same(f"person_{c}", f"base_{c}") for c in ("address", "postal_code", "district_code")])
-    return rows.with_columns(same_address=lives_there & (pl.col("ecoa") != "W")).sort("borrower_id", "loan_id", "party_id", nulls_last=True)
+    return rows.with_columns(same_address=lives_there & (pl.col("ecoa") != said("role_to_ecoa", "business"))).sort(
+        "borrower_id", "loan_id", "party_id", nulls_last=True
+    )
 
 
 def _same(a: str, b: str) -> pl.Expr:
@@ -101,19 +106,21 @@ def _same(a: str, b: str) -> pl.Expr:
 
 def base_ecoa(accounts: pl.DataFrame, others: pl.DataFrame) -> pl.DataFrame:
     """The accounts with base_ecoa, which follows from who else is on them."""
-    with_whom = others.group_by("loan_id").agg(_joint=(pl.col("ecoa") == "2").any(), _maker=(pl.col("ecoa") == "5").any())
+    with_whom = others.group_by("loan_id").agg(
+        _joint=(pl.col("ecoa") == said("role_to_ecoa", "joint")).any(), _maker=(pl.col("ecoa") == said("role_to_ecoa", "co_maker")).any()
+    )
     dead = (pl.col("base_deceased_on") <= pl.col("as_of")).fill_null(False)
     code = (
         pl.when(pl.col("fact_ECOACode").is_not_null())
         .then("fact_ECOACode")
         .when(dead)
-        .then(pl.lit("X"))
+        .then(said("role_to_ecoa", "deceased"))
         .when(pl.col("base_role") == "guarantor")
-        .then(pl.lit("5"))
+        .then(said("role_to_ecoa", "co_maker"))
         .when(pl.col("_joint").fill_null(False))
-        .then(pl.lit("2"))
+        .then(said("role_to_ecoa", "joint"))
         .when(pl.col("_maker").fill_null(False))
-        .then(pl.lit("7"))
-        .otherwise(pl.lit("1"))
+        .then(said("role_to_ecoa", "maker"))
+        .otherwise(said("role_to_ecoa", "individual"))
     )
     return accounts.join(with_whom, on="loan_id", how="left", maintain_order="left").with_columns(base_ecoa=code).drop("_joint", "_maker")

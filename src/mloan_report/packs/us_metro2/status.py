@@ -11,7 +11,7 @@ from datetime import date, timedelta
 import polars as pl
 
 from mloan_report.packs.us_metro2.facts import facts_on
-from mloan_report.packs.us_metro2.lists import by_days, history_of, late_from, lists
+from mloan_report.packs.us_metro2.lists import by_days, history_of, late_from, lists, said
 from mloan_report.packs.views import Views
 from mloan_report.position import work_out_pairs
 from mloan_report.position.history import month_ends
@@ -115,11 +115,11 @@ def _ladder(charged_off: pl.Expr, in_collection: pl.Expr, fact: pl.Expr, days: p
     """The status of a running account, first line that fits."""
     return (
         pl.when(charged_off.fill_null(False))
-        .then(pl.lit("97"))
+        .then(said("event_to_status", "charged_off"))
         .when(fact.is_not_null())
         .then(fact)
         .when(in_collection.fill_null(False))
-        .then(pl.lit("93"))
+        .then(said("event_to_status", "in_collection"))
         .otherwise(by_days(days, "days_past_due_to_status"))
     )
 
@@ -144,26 +144,34 @@ def _with_status_now(view: pl.DataFrame) -> pl.DataFrame:
     paid = list(lists()["status_paid"])
     charged_off = (pl.col("status") == "written_off") | pl.col("before_charged_off").fill_null(False)
     status = (
-        pl.when(fact.is_in(["DA", "DF"]))
+        pl.when(fact.is_in(list(lists()["status_delete"])))
         .then(fact)
         .when(pl.col("status") == "transferred")
-        .then(pl.lit("05"))
+        .then(said("event_to_status", "transferred"))
         .when(settled & pl.col("before_charged_off").fill_null(False))
-        .then(pl.lit("64"))
+        .then(said("event_to_status", "paid_after_charge_off"))
         .when(settled & fact.is_in(paid))
         .then(fact)
         .when(settled)
-        .then(pl.col("before_status").replace_strict(lists()["paid_after"], default="13", return_dtype=pl.String))
+        .then(pl.col("before_status").replace_strict(lists()["paid_after"], default=said("event_to_status", "paid"), return_dtype=pl.String))
         .otherwise(_ladder(pl.col("status") == "written_off", pl.col("collection_on") <= pl.col("as_of"), fact, pl.col("days_late")))
     )
     view = view.with_columns(charged_off=charged_off, account_status=status)
     view = view.with_columns(reported_on=pl.when(pl.col("account_status").is_in(paid)).then("ended_on").otherwise("as_of"))
-    of_before = pl.col("before_status").replace_strict({"93": "G", "97": "L"}, default=None, return_dtype=pl.String)
-    ended = pl.col("account_status").is_in(["05", *paid])
+    events, history = lists()["event_to_status"], lists()["status_to_history"]
+    lasting = {events[e]: history[events[e]] for e in ("in_collection", "charged_off")}
+    of_before = pl.col("before_status").replace_strict(lasting, default=None, return_dtype=pl.String)
+    ended = pl.col("account_status").is_in([events["transferred"], *paid])
     rating = pl.coalesce(
         "fact_rating", pl.when(ended).then(pl.coalesce(of_before, "before_rating")).otherwise(by_days(pl.col("days_late"), "days_past_due_to_rating"))
     )
     return view.with_columns(payment_rating=pl.when(pl.col("account_status").is_in(list(lists()["status_needs_rating"]))).then(rating))
+
+
+def _lasting_ratings() -> list[str]:
+    """Ratings of an account in collection or charged off, after which the date of first delinquency stands still."""
+    events, history = lists()["event_to_status"], lists()["status_to_history"]
+    return [history[events[e]] for e in ("in_collection", "charged_off")]
 
 
 def _months(view: pl.DataFrame, past: pl.DataFrame, days: pl.DataFrame, known: pl.DataFrame) -> pl.DataFrame:
@@ -178,8 +186,8 @@ def _months(view: pl.DataFrame, past: pl.DataFrame, days: pl.DataFrame, known: p
     charged = pl.col("charged_off") & (pl.col("written_off_on") <= pl.col("on"))
     status = _ladder(charged, pl.col("collection_on") <= pl.col("on"), pl.col("fact_AccountStatus"), pl.col("late"))
     rating = pl.coalesce("fact_PaymentRating", by_days(pl.col("late"), "days_past_due_to_rating"))
-    idle = pl.col("line") & (pl.col("owed") == 0) & (status == "11")
-    return months.with_columns(character=pl.when(idle).then(pl.lit("E")).otherwise(history_of(status, rating)))
+    idle = pl.col("line") & (pl.col("owed") == 0) & (status == said("event_to_status", "current"))
+    return months.with_columns(character=pl.when(idle).then(said("event_to_history", "idle")).otherwise(history_of(status, rating)))
 
 
 def _profiles(views: Views, view: pl.DataFrame, months: pl.DataFrame) -> pl.DataFrame:
@@ -191,7 +199,8 @@ def _profiles(views: Views, view: pl.DataFrame, months: pl.DataFrame) -> pl.Data
     ends = month_ends(last, MONTHS + 1)
     told = months.filter(pl.col("on") >= ends[-1]).group_by("loan_id").agg([pl.col("character").filter(pl.col("on") == e).first().alias(str(e)) for e in ends])
     opened = view.select("loan_id", "disbursed_on", "reported_on").join(told, on="loan_id", how="left", maintain_order="left")
-    letters = [pl.when(pl.col("disbursed_on") > e).then(pl.lit("B")).otherwise(pl.col(str(e)).fill_null("D")) for e in ends]
+    before, unknown = said("event_to_history", "before_opening"), said("event_to_history", "not_known")
+    letters = [pl.when(pl.col("disbursed_on") > e).then(before).otherwise(pl.col(str(e)).fill_null(unknown)) for e in ends]
     earlier = (pl.col("reported_on") <= last).fill_null(False)
     return opened.select("loan_id", payment_profile=pl.when(earlier).then(pl.concat_str(letters[1:])).otherwise(pl.concat_str(letters[:-1])))
 
@@ -210,7 +219,7 @@ def _first_delinquency(views: Views, view: pl.DataFrame, months: pl.DataFrame, d
     A delinquency runs from the first of the month ends, up to the last day that counts, at which the loan was late without a
     break. That day is the reporting date; for a loan that ended, or whose date is frozen, the day before.
     """
-    frozen = pl.col("account_status").is_in(list(lists()["status_frozen"])) | pl.col("payment_rating").is_in(["G", "L"])
+    frozen = pl.col("account_status").is_in(list(lists()["status_frozen"])) | pl.col("payment_rating").is_in(_lasting_ratings())
     event = pl.min_horizontal(
         pl.when(pl.col("charged_off")).then("written_off_on"),
         pl.when(pl.col("collection_on") <= pl.col("as_of")).then("collection_on"),
