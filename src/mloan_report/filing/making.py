@@ -56,7 +56,7 @@ class Filing:
 
 def prepare(request: FilingRequest, everyone: Positions | None = None) -> tuple[Views, pl.DataFrame]:
     """The views of a filing and the scope of every loan: loan_id, in_scope, reason, source."""
-    pack, portfolio = request.pack, request.portfolio
+    pack, portfolio = request.pack, request.portfolio.each_once
     pairs_of = pack.hook("pairs")
     everyone = everyone or work_out(portfolio, request.as_of, request.known_at)
     extra = None

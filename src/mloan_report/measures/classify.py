@@ -66,6 +66,7 @@ def classify(
     *positions* are needed by a regime that counts consecutive days above a materiality threshold; *together* says who is one person
     (default: by the identity numbers of *portfolio*).
     """
+    portfolio = portfolio.each_once
     together = together or togetherness(portfolio)
     frame = _with_facts(view.with_row_index("_i"), regime, portfolio, positions, known_at, together)
     frame = frame.with_columns(evaluate_one(frame, compile_sql(regime.days, frame.columns)).fill_null(0).cast(pl.Int64).alias("_days"))

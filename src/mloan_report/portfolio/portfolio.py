@@ -14,6 +14,9 @@ from mloan_report.model.currency import minor_digits
 from mloan_report.model.finding import Finding
 from mloan_report.portfolio.typing import empty_frame
 
+ENTITY_TABLES = ("loans", "borrowers", "parties", "branches", "facilities", "collateral")
+"""Tables of what other tables name by its id."""
+
 
 @dataclass(frozen=True)
 class Portfolio:
@@ -74,6 +77,19 @@ class Portfolio:
     def with_table(self, name: str, frame: pl.DataFrame) -> Portfolio:
         """The same portfolio with one table replaced."""
         return replace(self, tables={**self.tables, name: frame})
+
+    @cached_property
+    def each_once(self) -> Portfolio:
+        """The same portfolio in which a loan, a person or a thing that stands several times stands once, as its first row says.
+
+        That it stands several times is a finding of the checks; sums and joins must not take it for several.
+        """
+        doubled = {}
+        for name in ENTITY_TABLES:
+            frame = self.tables.get(name)
+            if frame is not None and frame[key := table_models()[name].KEY[0]].drop_nulls().is_duplicated().any():
+                doubled[name] = frame.filter(pl.col(key).is_null() | pl.col(key).is_first_distinct())
+        return replace(self, tables={**self.tables, **doubled}) if doubled else self
 
     @property
     def digits(self) -> dict[str, int]:

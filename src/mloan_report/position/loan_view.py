@@ -20,16 +20,17 @@ from mloan_report.position.position import Positions, work_out
 
 def loan_view(portfolio: Portfolio, positions: Positions, known_at: date | None = None) -> pl.DataFrame:
     """One row for each row of ``positions.loans``, in the order borrower_id, loan_id, as_of (bytes)."""
+    portfolio = portfolio.each_once
     loans = portfolio.table("loans").rename({"status": "given_status"}).drop(ROW, "currency_code")
     borrowers = portfolio.table("borrowers").drop(ROW)
     borrowers = borrowers.rename({c: f"borrower_{c}" for c in borrowers.columns if c != "borrower_id"})
     branches = portfolio.table("branches").drop(ROW)
     branches = branches.rename({c: f"branch_{c}" for c in branches.columns if c != "branch_id"})
-    facilities = portfolio.table("facilities").select("facility_id", facility_kind="kind").unique("facility_id", keep="first", maintain_order=True)
+    facilities = portfolio.table("facilities").select("facility_id", facility_kind="kind")
     view = (
-        positions.loans.join(loans.unique("loan_id", keep="first", maintain_order=True), on="loan_id", how="left", maintain_order="left")
-        .join(borrowers.unique("borrower_id", keep="first", maintain_order=True), on="borrower_id", how="left", maintain_order="left")
-        .join(branches.unique("branch_id", keep="first", maintain_order=True), on="branch_id", how="left", maintain_order="left")
+        positions.loans.join(loans, on="loan_id", how="left", maintain_order="left")
+        .join(borrowers, on="borrower_id", how="left", maintain_order="left")
+        .join(branches, on="branch_id", how="left", maintain_order="left")
         .join(facilities, on="facility_id", how="left", maintain_order="left")
     )
     for block in (

@@ -56,6 +56,7 @@ def work_out(portfolio: Portfolio, as_of: date, known_at: date | None = None, hi
 
 def work_out_pairs(portfolio: Portfolio, pairs: pl.DataFrame, known_at: date | None = None, *, history_months: int = HISTORY_MONTHS) -> Positions:
     """The positions for *pairs* (loan_id, as_of). One policy counts for all: that of the latest date asked."""
+    portfolio = portfolio.each_once
     latest = pairs["as_of"].max()
     policy = portfolio.institution.policy_on(latest if isinstance(latest, date) else date.max)
     if policy.tolerance_amount:

@@ -150,7 +150,9 @@ def _date(pack: Pack, data: bytes, file: str, settings: Mapping[str, str | None]
 
 
 def together(rows: Sequence[Spoiling]) -> list[list[Spoiling]]:
-    """Rows gathered into runs: those that set fields of records on different lines of one file, under the same settings, spoil it together."""
+    """Rows gathered into runs that spoil one file, under the same settings, at once: those that set fields of records on different lines,
+    or on one line different fields, where each brings nothing but its own code. The note ``alone`` or ``own line`` forbids it.
+    """
     runs: dict[tuple[str, str, tuple[tuple[str, str], ...]], list[list[Spoiling]]] = {}
     out: list[list[Spoiling]] = []
     for row in rows:
@@ -158,13 +160,21 @@ def together(rows: Sequence[Spoiling]) -> list[list[Spoiling]]:
             out.append([row])
             continue
         mine = runs.setdefault((row.pack, row.file, tuple(sorted(row.settings.items()))), [])
-        run = next((r for r in mine if row.line not in {x.line for x in r}), None)
+        run = next((r for r in mine if all(_apart(row, x) for x in r)), None)
         if run is None:
             run = []
             mine.append(run)
             out.append(run)
         run.append(row)
     return out
+
+
+def _apart(one: Spoiling, other: Spoiling) -> bool:
+    """Whether two rows can spoil a file together without hiding each other."""
+    if one.line != other.line:
+        return True
+    by_line = "own line" in one.note or "own line" in other.note
+    return not by_line and not one.also and not other.also and one.code != other.code and not set(one.field.split("|")) & set(other.field.split("|"))
 
 
 def spoilt_together(rows: Sequence[Spoiling]) -> tuple[str, bytes]:
