@@ -29,17 +29,10 @@ KEPT = (
     "instalments",
     "repayments",
     "identifiers",
-    "parties",
-    "loan_parties",
-    "relations",
     "collateral",
     "collateral_links",
     "facilities",
-    "statements",
-    "schedules",
-    "branches",
     "adjustments",
-    "financials",
 )
 """Tables of each way of routing; every further one costs Spark's planner some seconds and shows nothing new."""
 

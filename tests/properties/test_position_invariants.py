@@ -13,7 +13,7 @@ from properties.books import END, START, book, day, money, stories
 
 from mloan_report.position import Positions, work_out
 
-QUICK = settings(max_examples=25, deadline=None)
+QUICK = settings(max_examples=10, deadline=None)
 Story = dict[str, list[dict[str, Any]]]
 
 

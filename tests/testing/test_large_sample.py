@@ -10,14 +10,20 @@ import pytest
 
 from mloan_report.filing import validate
 from mloan_report.portfolio import read_portfolio, text_frame
-from mloan_report.testing.sample import make_sample
-from mloan_report.testing.sample.copies import BLOCK
+from mloan_report.testing.sample import copies, make_sample
 
 DAY = date(2026, 10, 31)
-LOANS = BLOCK + 47 * 40
+BLOCK = 998
+"""A small block: what copies are is the same for any multiple of 499."""
+LOANS = 2 * BLOCK + 47 * 10
 
 
-@pytest.mark.parametrize("country", ["SV", "CN"])
+@pytest.fixture(autouse=True)
+def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(copies, "BLOCK", BLOCK)
+
+
+@pytest.mark.parametrize("country", ["SV", "CN", "US"])
 def test_a_large_sample_is_good_whole_and_the_same_in_both_forms(country: str, tmp_path: Path) -> None:
     table_names = {p.stem for p in make_sample(300, country, 1, tmp_path / "small").glob("*.csv")}
     parquet = make_sample(LOANS, country, 1, tmp_path / "parquet", file_format="parquet")
@@ -31,6 +37,9 @@ def test_a_large_sample_is_good_whole_and_the_same_in_both_forms(country: str, t
     numbers = first.table("identifiers")
     assert numbers.select("scheme", "value").n_unique() == numbers.height
     assert {f.code for f in validate(first, DAY).findings} <= {"TAB-016", "TAB-021", "DUP-002"}
+    for name, frame in first.extra.items():
+        for column in (c for c in ("application_no", "uid") if c in frame.columns):
+            assert frame[column].n_unique() == frame.height, (name, column)
 
 
 def test_a_seed_gives_the_same_large_book(tmp_path: Path) -> None:

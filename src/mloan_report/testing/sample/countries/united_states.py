@@ -205,8 +205,9 @@ def ssn(number: int) -> str:
 
 
 def ein(number: int) -> str:
-    """A made-up employer identification number with a prefix of an internet campus."""
-    return f"20-{number % 10**7:07d}"
+    """A made-up employer identification number with a prefix of an internet campus; parties, numbered beyond ten million, have others than borrowers."""
+    prefix = ("20", "26", "27", "45", "46", "47", "81", "82", "83")[number // 10**7 % 9]
+    return f"{prefix}-{number % 10**7:07d}"
 
 
 COUNTRY = UnitedStates()
