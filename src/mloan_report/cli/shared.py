@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime
 from decimal import Decimal, InvalidOperation
@@ -28,6 +28,10 @@ ProvisionsName = Annotated[str | None, typer.Option("--provisions", help="The pr
 AllowExpired = Annotated[bool, typer.Option("--allow-expired", help="Use a regime that is not in force on the date.")]
 AllowUncertain = Annotated[bool, typer.Option("--allow-uncertain", help="Use a regime, or segments of one, of certainty knowledge_low.")]
 Folder = Annotated[Path, typer.Argument(help="A portfolio: institution.toml and one csv or parquet file a table; or one laid out by partition.")]
+
+
+NAMED = 8
+"""Rules named of those that were not run for one reason."""
 
 
 class CannotUse(Exception):
@@ -116,6 +120,17 @@ def check_form(output: str) -> None:
 def status_of(findings: Sequence[Finding]) -> int:
     """The exit status that findings ask for."""
     return 1 if any(f.severity == "error" for f in findings) else 0
+
+
+def say_not_run(not_run: Mapping[str, str]) -> None:
+    """Rules that were not run, one line a reason on standard error: all where they are few, else the first and how many more."""
+    by_reason: dict[str, list[str]] = {}
+    for rule, why in not_run.items():
+        by_reason.setdefault(why, []).append(rule)
+    for why, rules in by_reason.items():
+        more = f" and {len(rules) - NAMED} more" if len(rules) > NAMED + 1 else ""
+        named = rules[:NAMED] if more else rules
+        print(f"not run: {', '.join(named)}{more}: {why}", file=sys.stderr)
 
 
 def pack_named(name: str) -> str:

@@ -247,7 +247,7 @@ def defect_findings(pack: Pack, path: Path, defects: Sequence[StructureDefect]) 
                 key=f"line {d.line}",
                 detail=f"{d.element} {d.detail}".strip(),
                 name=d.element,
-                record=d.element,
+                record=d.inside or d.element,
             )
         )
     return out

@@ -406,7 +406,7 @@ def _places(records: RecordSet, numbers: pl.Series) -> Iterator[dict[str, Any]]:
     own = records.text.select(pl.col(keys).gather(numbers)).rows() if keys else [()] * numbers.len()
     kinds = [f.pii if (f := records.layout.by_column.get(c)) else None for c in keys]
     for number, values in zip(numbers.to_list(), own, strict=True):
-        key = "|".join(str(mask(v, k) or "") for v, k in zip(values, kinds, strict=True))  # type: ignore[arg-type]
+        key = "|".join(str(mask(v, k) or "") for v, k in zip(values, kinds, strict=True)) or records.layout.name  # type: ignore[arg-type]
         yield {"key": key, "file": _at(records.files, number), "row": _at(records.lines, number)}
 
 
@@ -431,13 +431,13 @@ def _shown(name: str, layout_field: LayoutField | None, value: Any) -> str:
 
 
 def record_key(records: RecordSet, i: int) -> str:
-    """The key of record *i*, its personal parts masked."""
+    """The key of record *i*, its personal parts masked; the kind of record where it has no key."""
     parts = []
     for column in records.layout.key:
         f = records.layout.by_column.get(column)
         value = records.text[column][i] if column in records.text.columns else None
         parts.append(str(mask(value, f.pii if f else None) or ""))  # type: ignore[arg-type]
-    return "|".join(parts)
+    return "|".join(parts) if parts else records.layout.name
 
 
 def _links(records: RecordSet, i: int) -> list[str]:

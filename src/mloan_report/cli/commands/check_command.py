@@ -22,6 +22,7 @@ from mloan_report.cli.shared import (
     optional_day,
     pack_named,
     progress,
+    say_not_run,
     settings_of,
     show_findings,
     status_of,
@@ -51,6 +52,5 @@ def command(
     print(f"{result.pack}: " + (", ".join(f"{n} {c}" for n, c in result.records.items()) or "no record could be read"), file=sys.stderr)
     for rule, count in result.rule_run.not_judged.items():
         print(f"not judged: {rule} on {count} records", file=sys.stderr)
-    for rule, why in result.rule_run.not_run.items():
-        print(f"not run: {rule}: {why}", file=sys.stderr)
+    say_not_run(result.rule_run.not_run)
     return status_of(result.findings)

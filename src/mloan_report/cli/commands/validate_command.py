@@ -6,7 +6,6 @@ Example: mloan-report validate book --select KEY,AMT --output json --report find
 from __future__ import annotations
 
 import json
-import sys
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any
@@ -27,6 +26,7 @@ from mloan_report.cli.shared import (
     open_portfolio,
     optional_day,
     progress,
+    say_not_run,
     show_findings,
     status_of,
 )
@@ -74,8 +74,7 @@ def command(
         needed = [c for c in columns if c.required]
         rows, filled = sum(c.rows for c in needed), sum(c.given for c in needed)
         print(f"data quality: {given - wrong} of {given} values without an error finding; {filled} of {rows} required values given")
-    for rule, why in checked.not_run.items():
-        print(f"not run: {rule}: {why}", file=sys.stderr)
+    say_not_run(checked.not_run)
     return status_of(checked.findings)
 
 

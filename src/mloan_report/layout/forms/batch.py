@@ -127,9 +127,8 @@ class StructureFinder:
         how = "digits only, right aligned, filled with zeros" if padded_left(f) else "blank" if f.type == "blank" else "left aligned, filled with blanks"
         for i in rows:
             shown = "" if f.pii else f" ({raw[i]!r})"
-            self.defects.append(
-                StructureDefect("reserved" if f.type == "blank" else "padding", int(self.lines[i]), i + 1, f.name, f"of {self.layout.name} is not {how}{shown}")
-            )
+            kind, said = "reserved" if f.type == "blank" else "padding", f"of {self.layout.name} is not {how}{shown}"
+            self.defects.append(StructureDefect(kind, int(self.lines[i]), i + 1, f.name, said, self.layout.name))
 
 
 def padded_left(f: LayoutField) -> bool:
