@@ -43,25 +43,23 @@ settings.load_profile("suite")
 
 
 LONG = (
+    "test_composed_packs.py",
     "test_spark.py",
     "test_buckets.py",
-    "test_composed_packs.py",
-    "test_position_invariants.py",
     "test_filing.py",
+    "test_slices.py",
+    "test_br_bcb_scr3040.py",
+    "test_us_metro2.py",
+    "test_partition.py",
+    "test_position_invariants.py",
+    "test_cli.py",
+    "test_ledger.py",
     "test_everywhere.py",
     "test_large_sample.py",
 )
 """Files that take long begin first, so that both processes end together."""
 
 
-@pytest.hookimpl(tryfirst=True)  # before the distribution reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The tests of a file go to one process, for what they share; those of composed packs by pack."""
-    for item in items:
-        params = getattr(item, "callspec", None)
-        given = params.params if params else {}
-        run = given.get("run")
-        pack = given.get("pack") or (run[0].pack if run else "")
-        by_pack = item.path.name == "test_composed_packs.py"
-        item.add_marker(pytest.mark.xdist_group(f"{item.path.name} {pack}" if by_pack else item.path.name))
+    """The long files first."""
     items.sort(key=lambda i: LONG.index(i.path.name) if i.path.name in LONG else len(LONG))
