@@ -22,7 +22,7 @@ from mloan_report.testing.sample import make_sample
 
 DAY = date(2026, 10, 31)
 MADE = datetime(2026, 11, 1, tzinfo=UTC)
-LOANS = 2000
+LOANS = 300
 KEPT = (
     "borrowers",
     "loans",
