@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from mloan_report.filing import build, check_files, gaps, scope
 from mloan_report.filing.building import BuildResult
 from mloan_report.filing.envelope import read_file
+from mloan_report.filing.request import today
 from mloan_report.packs import packs
 from mloan_report.portfolio import Portfolio, UnusableInput, read_portfolio
 from mloan_report.testing.sample import make_sample
@@ -274,3 +275,11 @@ def test_of_a_secret_setting_only_that_it_is_set_is_told() -> None:
     choice = replace(pack.settings["residente_si"], secret=True)
     with pytest.raises(ValueError, match="residente_si is set, not one of"):
         replace(pack, settings={**pack.settings, "residente_si": choice}).settings_for({"residente_si": "wrong"}, {})
+
+
+@pytest.mark.parametrize(
+    ("pack", "moment", "day"), [("in_mfi_cdf", 1794594600 + 3600, date(2026, 11, 14)), ("us_metro2", 1794621600 + 3600, date(2026, 11, 13))]
+)
+def test_the_day_of_a_check_is_that_of_the_recipient(pack: str, moment: int, day: date, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", str(moment))
+    assert today(packs()[pack]) == day

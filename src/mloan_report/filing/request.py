@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import polars as pl
 
@@ -41,6 +42,6 @@ def clock() -> datetime:
     return datetime.fromtimestamp(int(epoch), UTC) if epoch else datetime.now(UTC)
 
 
-def today() -> date:
-    """The day of :func:`clock`."""
-    return clock().date()
+def today(pack: Pack) -> date:
+    """The day of :func:`clock` where the recipient of *pack* is: a file made there today is not of the future."""
+    return clock().astimezone(ZoneInfo(pack.time_zone)).date()

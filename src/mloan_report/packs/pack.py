@@ -16,6 +16,7 @@ from functools import cached_property
 from importlib.resources.abc import Traversable
 from types import ModuleType
 from typing import Any, Protocol
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import polars as pl
 
@@ -186,6 +187,11 @@ class Pack:
     def country(self) -> str:
         """ISO 3166-1 alpha-2."""
         return str(self.data["country"])
+
+    @property
+    def time_zone(self) -> str:
+        """The recipient's time zone (IANA name): what day it is there when a file is checked."""
+        return str(self.data.get("time_zone", "UTC"))
 
     @property
     def envelope(self) -> Mapping[str, Any]:
@@ -414,6 +420,10 @@ def load_pack(folder: Traversable, package: str | None = None) -> Pack:
         raise RefusedLayout(f"{data['id']} is written for pack_api {data['pack_api']}; this library has {PACK_API}")
     if data["certainty"] not in CERTAINTIES:
         raise RefusedLayout(f"{data['id']}: certainty {data['certainty']!r} is not one of {', '.join(CERTAINTIES)}")
+    try:
+        ZoneInfo(str(data.get("time_zone", "UTC")))
+    except (ZoneInfoNotFoundError, ValueError):
+        raise RefusedLayout(f"{data['id']}: time_zone {data['time_zone']!r} is not the name of a time zone, as Asia/Manila") from None
     codes = read_codes((e.read_text(encoding="utf-8") for e in _files(folder, "codes", ".csv") if not e.name.startswith("map_")), PUBLIC_LISTS)
     maps = tuple(_map(folder, m) for m in data.get("map", []))
     settings = {
