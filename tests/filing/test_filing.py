@@ -282,4 +282,4 @@ def test_of_a_secret_setting_only_that_it_is_set_is_told() -> None:
 )
 def test_the_day_of_a_check_is_that_of_the_recipient(pack: str, moment: int, day: date, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SOURCE_DATE_EPOCH", str(moment))
-    assert today(packs()[pack]) == day
+    assert today(packs()[pack].time_zone) == day

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from io import BytesIO
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mloan_report.layout.forms import attributes
+from mloan_report.layout.forms.attributes import AttributesForm
 from mloan_report.layout.forms.batch import Batch
 from mloan_report.layout.forms.plain_attributes import plain_batch
 from mloan_report.layout.trees import joined_batches
@@ -81,3 +84,11 @@ def test_small_blocks_say_what_one_says(monkeypatch: pytest.MonkeyPatch) -> None
         assert records.lines is not None
         assert parts.records[name].lines is not None
         assert records.lines.equals(parts.records[name].lines), name  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("name", "demand"), [("ConIpocs", {"least": 1}), ("Cli", {"many": False}), ("Agreg", {"least": 1}), ("Cli", {"least": 99})])
+@pytest.mark.parametrize("file", FILES)
+def test_what_the_root_must_hold_is_asked_both_ways(file: str, name: str, demand: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    layouts = [replace(x, **demand) if x.name == name else x for x in PACK.records(None)]
+    monkeypatch.setitem(globals(), "FORM", AttributesForm(layouts, PACK.envelope))
+    assert_same(FILES[file])

@@ -73,7 +73,7 @@ def add_up(request: FilingRequest, shares: Sequence[Mapping[str, Path]], folder:
         out.kinds = set(made)
         made_up = {t.name for t in pack.totals if t.made_from}
         out.totals = {n: v for n, v in totals_of(pack, made).items() if n not in made_up}
-        rules = [r for r in pack.rules if r.records and set(r.records) <= out.kinds]
+        rules = [r for r in pack.rules if r.records and {*r.records, *r.others} <= out.kinds]
         out.findings, _ = check_records(pack, made, filing_constants(request), {}, as_of=request.as_of, rules=rules)
     return out
 

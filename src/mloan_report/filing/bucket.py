@@ -113,21 +113,21 @@ class FileBucket:
             cannot = [f for f in unwritable(form, filing.records) if _is_home(f, kept, book)]
             findings += [_numbered(f, kept) for f in cannot]
             refused = refused or bool(cannot)
+        own = {} if refused else {n: r if kept[n].all() else r.filtered(kept[n]) for n, r in filing.records.items()}
         totals: dict[str, int] = {}
         shares: dict[str, Path] = {}
         if refused:
             parts = {}
         elif pack.is_composed:
-            own = {n: r if kept[n].all() else r.filtered(kept[n]) for n, r in filing.records.items()}
             shares = write_shares(filing, own, self.folder, number)
-            whole = {n: r for n, r in own.items() if n not in summed_kinds(own) and r.layout.parent not in summed_kinds(own)}
+            summed = summed_kinds(own)
+            whole = {n: r for n, r in own.items() if n not in summed and not any(n in inner for inner in summed.values())}
             totals = totals_of(pack, whole) | _made_totals(filing)
             parts = self._write_units(filing, whole, form, number)
         else:
             parts = self._write(pack, filing, kept, number)
         entries = None
         if self.remembers and not refused:
-            own = {n: r if kept[n].all() else r.filtered(kept[n]) for n, r in filing.records.items()}
             entries = self.folder / f"entries-{number:05d}.parquet"
             entries_of(pack, own).write_parquet(entries)
         home = filing.scope.filter(~pl.col("loan_id").is_in(list(book.guest_loans)))

@@ -131,7 +131,7 @@ def _known(pack: Pack, files: Sequence[Path], as_of: date | None, given: Mapping
     if data and data.get("pack", {}).get("id") == pack.id:
         as_of = as_of or date.fromisoformat(data["as_of"])
         settings |= {n: v for n, v in data.get("settings", {}).items() if n in pack.settings and n not in given and not pack.settings[n].secret}
-    return {"as_of": as_of, "today": today(pack), "previous_filing": None, **{f"set_{n}": v for n, v in settings.items()}}
+    return {"as_of": as_of, "today": today(pack.time_zone), "previous_filing": None, **{f"set_{n}": v for n, v in settings.items()}}
 
 
 def _is_whole(pack: Pack, files: Sequence[Path]) -> bool:

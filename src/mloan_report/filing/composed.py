@@ -88,12 +88,16 @@ def _totals(pack: Pack, totals: Sequence[Total], frame: pl.DataFrame) -> dict[st
     wanted = {f"v {t.name}": compile_sql(t.value, frame.columns, pack.functions) for t in totals if t.value != "COUNT()"}
     wanted |= {f"w {t.name}": compile_sql(t.where, frame.columns, pack.functions) for t in totals if t.where}
     found = evaluate(frame, wanted) if wanted else frame
-    sums = []
-    for t in totals:
-        value = pl.col(f"v {t.name}").fill_null(0) if f"v {t.name}" in wanted else pl.lit(1)
-        counted = pl.when(pl.col(f"w {t.name}").fill_null(False)).then(value).otherwise(0) if t.where else value
-        sums.append((pl.lit(frame.height) if value.meta.is_literal() and not t.where else counted.cast(pl.Int128).sum()).alias(t.name))
-    return {name: int(value) for name, value in found.select(sums).row(0, named=True).items()}
+    return {n: int(v) for n, v in found.select([_sum(t).alias(t.name) for t in totals]).row(0, named=True).items()}
+
+
+def _sum(total: Total) -> pl.Expr:
+    """The total, from the columns of its value and of what counts."""
+    counts = pl.col(f"w {total.name}").fill_null(False) if total.where else None
+    if total.value == "COUNT()":
+        return pl.len() if counts is None else counts.sum()
+    value = pl.col(f"v {total.name}").fill_null(0).cast(pl.Int128)
+    return (value if counts is None else value.filter(counts)).sum()
 
 
 def unwritable(form: Form, records: Mapping[str, RecordSet]) -> list[Finding]:

@@ -17,7 +17,7 @@ import polars as pl
 from mloan_report.filing.bucket import home_records
 from mloan_report.filing.building import request_for
 from mloan_report.filing.making import make_filing
-from mloan_report.filing.request import FilingRequest
+from mloan_report.filing.request import FilingRequest, today
 from mloan_report.layout import LayoutField, RecordSet
 from mloan_report.layout.records import ABSENT, VALUE
 from mloan_report.packs import Pack
@@ -77,7 +77,7 @@ class GapReport:
 
 def gaps(pack: Pack | str, portfolio: Source, as_of: date | None = None, settings: Mapping[str, str] | None = None, *, jobs: int | None = 1) -> GapReport:
     """The gaps of *portfolio* for *pack* on *as_of* (default: the latest date in the data)."""
-    day = as_of or portfolio.latest_date() or date.today()
+    day = as_of or portfolio.latest_date() or today(portfolio.institution.time_zone)
     request = request_for(pack, portfolio, day, settings=settings, need_settings=False)
     chosen = request.pack
     whole = _Counts()

@@ -42,6 +42,6 @@ def clock() -> datetime:
     return datetime.fromtimestamp(int(epoch), UTC) if epoch else datetime.now(UTC)
 
 
-def today(pack: Pack) -> date:
-    """The day of :func:`clock` where the recipient of *pack* is: a file made there today is not of the future."""
-    return clock().astimezone(ZoneInfo(pack.time_zone)).date()
+def today(zone: str) -> date:
+    """The day of :func:`clock` in a time zone (IANA name)."""
+    return clock().astimezone(ZoneInfo(zone)).date()

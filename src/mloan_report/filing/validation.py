@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import date
 
 from mloan_report.checks import Book, Checked, column_counts, run_checks
+from mloan_report.filing.request import today
 from mloan_report.model.finding import Severity
 from mloan_report.packs import packs
 from mloan_report.portfolio import Portfolio
@@ -29,7 +30,7 @@ def validate(
     """All checks on *as_of* (default: the latest date in the data), bucket by bucket; *positions* of that date where they are
     worked out already (for a book of one bucket).
     """
-    day = as_of or book.latest_date() or date.today()
+    day = as_of or book.latest_date() or today(book.institution.time_zone)
     if book.count == 1:
         return validate_bucket(book.bucket(0), day, known_at, select=select, ignore=ignore, severities=severities, positions=positions)
     work = _ValidateBucket(book, day, known_at, tuple(select), tuple(ignore), severities)

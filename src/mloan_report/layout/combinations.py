@@ -22,8 +22,10 @@ FEW = 500
 """Different values that a column of codes or days has at most, in the first records."""
 MANY = 600
 """Combinations that columns looked at together may have there."""
-REMEMBERED = 50_000
+REMEMBERED = 5_000
 """Combinations remembered of columns that are looked at together."""
+KINDS = 40
+"""Kinds of record of which this is remembered."""
 
 
 @dataclass
@@ -43,7 +45,7 @@ def quiet(frame: pl.DataFrame, rules: Mapping[int, Judged], known: Hashable) -> 
     if frame.height < LONG:
         return set()
     if known not in _GROUPS:
-        if len(_GROUPS) > 100:
+        if len(_GROUPS) >= KINDS:
             _GROUPS.clear()
         _GROUPS[known] = _grouped(frame.head(LONG), {k: _columns(e) for k, e in rules.items()})
     out: set[int] = set()
@@ -95,18 +97,10 @@ def _unbroken(group: _Group, combinations: pl.DataFrame, rules: Mapping[int, Jud
         return set(group.rules)
     wanted = {f"if {k}": rules[k][0] for k in group.rules} | {f"when {k}": w for k in group.rules if (w := rules[k][1]) is not None}
     found = evaluate(combinations, wanted)
-    said = [
-        (
-            pl.when(pl.col(f"when {k}").cast(pl.Boolean)).then(pl.col(f"if {k}").cast(pl.Boolean)).otherwise(False)
-            if f"when {k}" in wanted
-            else pl.col(f"if {k}")
-        )
-        .cast(pl.Boolean)
-        .fill_null(True)
-        .alias(str(k))
-        for k in group.rules
-    ]
-    broken = found.select(said)
+    said = [judgement(f"if {k}", f"when {k}" if f"when {k}" in wanted else None) for k in group.rules]
+    if any(found.schema[n] not in (pl.Boolean, pl.Null) for n in wanted):
+        return set()  # a rule that is no condition is refused where it is judged record by record
+    broken = found.select([e.fill_null(True).alias(str(k)) for k, e in zip(group.rules, said, strict=True)])
     fine = combinations.filter(~broken.select(pl.any_horizontal(pl.all())).to_series())
     if good is None or good.height + fine.height > REMEMBERED:
         group.good = fine
@@ -115,6 +109,7 @@ def _unbroken(group: _Group, combinations: pl.DataFrame, rules: Mapping[int, Jud
     return {int(k) for k, hit in broken.select(pl.all().any()).row(0, named=True).items() if not hit}
 
 
-def _said(rule: int, *, applies: bool) -> pl.Expr:
-    broken = pl.col(f"if {rule}").cast(pl.Boolean)
-    return pl.when(pl.col(f"when {rule}").cast(pl.Boolean)).then(broken).otherwise(False) if applies else broken
+def judgement(broken: str, applies: str | None) -> pl.Expr:
+    """Whether a row breaks a rule, from the columns of its two conditions: false where it does not apply, null where that cannot be judged."""
+    hit = pl.col(broken).cast(pl.Boolean)
+    return hit if applies is None else pl.when(pl.col(applies).cast(pl.Boolean)).then(hit).otherwise(False)

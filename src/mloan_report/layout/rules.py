@@ -14,7 +14,7 @@ from typing import Any
 
 import polars as pl
 
-from mloan_report.layout.combinations import quiet
+from mloan_report.layout.combinations import judgement, quiet
 from mloan_report.layout.definition import CodeList, LayoutField, Lookup, RecordLayout, RefusedLayout
 from mloan_report.layout.records import ABSENT, EMPTY, NIL, ROWNUM, VALUE, RecordSet, with_lookup
 from mloan_report.model.finding import Finding, Rule, Severity
@@ -69,6 +69,11 @@ class RecordRule:
     def in_force(self, as_of: date | None) -> bool:
         """Whether the rule is about files of *as_of* (every rule is where the date is not known)."""
         return as_of is None or self.starts <= as_of.isoformat() <= self.ends
+
+    @property
+    def others(self) -> set[str]:
+        """The kinds of record that it looks at beside its own."""
+        return {x.record for x in self.lookups} | ({self.refers_to.record} if self.refers_to else set())
 
     @property
     def is_of_file(self) -> bool:
@@ -178,8 +183,7 @@ def run_rules(
         if unknown:
             out.not_run[rule.id] = f"{', '.join(unknown)} is not known"
             continue
-        others = {x.record for x in rule.lookups} | ({rule.refers_to.record} if rule.refers_to else set())
-        absent = sorted(o for o in others if o in missing_records)
+        absent = sorted(o for o in rule.others if o in missing_records)
         if absent:
             out.not_run[rule.id] = f"{', '.join(absent)}: {missing_records[absent[0]]}"
             continue
@@ -271,12 +275,12 @@ def _by_lookups(rules: Sequence[RecordRule]) -> list[tuple[list[Lookup], list[Re
     out: list[tuple[dict[str, Lookup], list[RecordRule]]] = []
     for rule in rules:
         own = {x.name: x for x in rule.lookups}
-        shared = next((known for known, _ in out if all(known.get(n, x) == x for n, x in own.items())), None)
-        if shared is None:
-            shared = {}
-            out.append((shared, []))
-        shared |= own
-        next(mine for known, mine in out if known is shared).append(rule)
+        home = next((pair for pair in out if all(pair[0].get(n, x) == x for n, x in own.items())), None)
+        if home is None:
+            home = ({}, [])
+            out.append(home)
+        home[0].update(own)
+        home[1].append(rule)
     return [(list(known.values()), mine) for known, mine in out]
 
 
@@ -295,13 +299,8 @@ def _evaluated(subject: RecordSet, frame: pl.DataFrame, rules: Sequence[RecordRu
     out = evaluate(frame, wanted) if wanted else frame
     for name in wanted:
         _need_condition(rules[int(name.removeprefix("__if").removeprefix("__when"))], subject, out[name])
-    applied = [
-        pl.when(pl.col(f"__when{i}").cast(pl.Boolean)).then(pl.col(f"__if{i}").cast(pl.Boolean)).otherwise(False).alias(f"__if{i}")
-        for i in compiled
-        if f"__when{i}" in wanted
-    ]
-    said = out.with_columns(applied) if applied else out
-    return {id(rules[i]): said[f"__if{i}"].cast(pl.Boolean) for i in compiled}
+    said = out.select([judgement(f"__if{i}", f"__when{i}" if f"__when{i}" in wanted else None).alias(str(i)) for i in compiled])
+    return {id(rules[i]): said[str(i)] for i in compiled}
 
 
 def _need_condition(rule: RecordRule, subject: RecordSet, value: pl.Series) -> None:
@@ -402,11 +401,7 @@ def _findings(rule: RecordRule, subject: RecordSet, judged: RecordSet, frame: pl
 
 def _places(records: RecordSet, numbers: pl.Series) -> Iterator[dict[str, Any]]:
     """Key, file and line of the records of those numbers."""
-    keys = [c for c in records.layout.key if c in records.text.columns]
-    own = records.text.select(pl.col(keys).gather(numbers)).rows() if keys else [()] * numbers.len()
-    kinds = [f.pii if (f := records.layout.by_column.get(c)) else None for c in keys]
-    for number, values in zip(numbers.to_list(), own, strict=True):
-        key = "|".join(str(mask(v, k) or "") for v, k in zip(values, kinds, strict=True)) or records.layout.name  # type: ignore[arg-type]
+    for number, key in zip(numbers.to_list(), record_keys(records, numbers), strict=True):
         yield {"key": key, "file": _at(records.files, number), "row": _at(records.lines, number)}
 
 
@@ -430,14 +425,14 @@ def _shown(name: str, layout_field: LayoutField | None, value: Any) -> str:
     return mask(text, layout_field.pii) or "" if layout_field and layout_field.pii and value is not None else text  # type: ignore[arg-type]
 
 
-def record_key(records: RecordSet, i: int) -> str:
-    """The key of record *i*, its personal parts masked; the kind of record where it has no key."""
-    parts = []
-    for column in records.layout.key:
-        f = records.layout.by_column.get(column)
-        value = records.text[column][i] if column in records.text.columns else None
-        parts.append(str(mask(value, f.pii if f else None) or ""))  # type: ignore[arg-type]
-    return "|".join(parts) if parts else records.layout.name
+def record_keys(records: RecordSet, numbers: pl.Series) -> list[str]:
+    """The keys of the records of those numbers, their personal parts masked; the kind of record where it has no key."""
+    columns = [c for c in records.layout.key if c in records.text.columns]
+    if not columns:
+        return [records.layout.name] * numbers.len()
+    kinds = [f.pii if (f := records.layout.by_column.get(c)) else None for c in columns]
+    own = records.text.select(pl.col(columns).gather(numbers)).rows()
+    return ["|".join(str(mask(v, k) or "") for v, k in zip(values, kinds, strict=True)) for values in own]  # type: ignore[arg-type]
 
 
 def _links(records: RecordSet, i: int) -> list[str]:
@@ -710,7 +705,7 @@ def _layout_finding(records: RecordSet, own: RecordSet, f: LayoutField, i: int, 
         table=records.layout.name,
         field=f.column,
         value=value,
-        key=record_key(records, parent),
+        key=record_keys(records, pl.Series([parent]))[0],
         file=_at(records.files, parent),
         row=_at(records.lines, parent),
         loan_id=loan,

@@ -30,6 +30,7 @@ def all_in_flows(portfolio: Portfolio, loans: pl.DataFrame, charge_kinds: Sequen
 
     Charges of *charge_kinds* count where ``in_annual_rate`` does not say.
     """
+    portfolio = portfolio.each_once
     keys = loans.select("loan_id").unique()
 
     def of(table: str, booked: str) -> pl.DataFrame:

@@ -365,6 +365,8 @@ class Pack:
         numbers = {f.column for f in fields if f.is_number}
         if "adds" in data and (not data.get("order") or data.get("null_as") != "absent" or "parent" in data or not numbers.issuperset(data["adds"])):
             raise RefusedLayout(f"{self.id}: record {data['name']}: adds wants an outermost record with an order, null_as = absent, and names of number fields")
+        if any("adds" in r for r in self.data["record"] if r["name"] == data.get("parent")) and (data.get("many", True) or len(numbers) < len(fields)):
+            raise RefusedLayout(f"{self.id}: record {data['name']}: one that stands in a sum stands there once (many = false) and has number fields only")
         groups = tuple(
             Group(
                 g["path"],

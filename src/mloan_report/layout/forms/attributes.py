@@ -134,6 +134,7 @@ class _Blocks:
     def __init__(self, form: AttributesForm, stream: BinaryIO, file: str, encoding: str, line: int, *, whole: bool) -> None:
         self.form, self.stream, self.file, self.encoding, self.line, self.whole = form, stream, file, encoding, line, whole
         self.seen: dict[str, int] = {}
+        self.at = line
         tops = "|".join(re.escape(x.root) for x in form.children_of(form.root.name))
         self.starts = re.compile(rf"<(?:{tops})(?=[ />])".encode())
         self.ends = re.compile(rf"\s*</{re.escape(form.root.root)}\s*>\s*$".encode())
@@ -149,6 +150,7 @@ class _Blocks:
         if self.whole:
             yield head
         self.line += root[0].count(b"\n")
+        self.at = self.line
         rest = start[root.end() :]
         while True:
             read = self.stream.read(BLOCK)
@@ -167,7 +169,15 @@ class _Blocks:
             self.line += data.count(b"\n", 0, cut)
             rest = data[cut:]
             if not read:
+                yield from self._missing()
                 return
+
+    def _missing(self) -> Iterator[Batch]:
+        """A batch of what the root should hold and does not."""
+        root = self.form.root
+        lacking = [x for x in self.form.children_of(root.name) if self.whole and self.seen.get(x.name, 0) < x.least]
+        if lacking:
+            yield Batch(defects=[StructureDefect("absent_record", self.at, None, x.root, f"is missing inside {root.root}", root.root) for x in lacking])
 
     def _head(self, root: bytes) -> Batch | None:
         """The root's record; None where it is not plain."""

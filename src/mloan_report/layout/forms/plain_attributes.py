@@ -113,9 +113,11 @@ def _in_order(form: AttributesForm, rows: pl.DataFrame, places: Mapping[str, int
         return False
     counts = {str(k): n for (k,), n in rows.partition_by("kind", as_dict=True).items()}
     for layout in form.layouts.values():
+        own = counts.get(layout.name)
+        if layout.parent is None and own is not None and not layout.many:
+            return False  # whether it stands twice may show in another block only
         if layout.parent is None or (layout.many and not layout.least):
             continue
-        own = counts.get(layout.name)
         each = own.group_by("above").len()["len"] if own is not None else pl.Series([], dtype=pl.UInt32)
         if not layout.many and each.len() and int(each.max()) > 1:  # type: ignore[arg-type]
             return False

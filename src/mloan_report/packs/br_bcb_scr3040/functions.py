@@ -20,8 +20,6 @@ from mloan_report.position import Positions, work_out
 
 PACK = "br_bcb_scr3040"
 HUNDRED = 100 * 10**7
-RESOLUTION_4966 = date(2025, 1, 1)
-"""From this day CMN Resolution 4.966 counts, before it 2.682: provisions are by portfolio, no longer by class."""
 EXITS = "03"
 """How the types of Inf begin (annex 26) that tell how an operation leaves the register."""
 
@@ -207,6 +205,12 @@ FUNCTIONS: dict[str, Callable[..., pl.Expr]] = {
 
 
 # The loan view
+
+
+def _by_class(views: Views) -> bool:
+    """Whether CMN Resolution 2.682 counts (provisions by class), not yet 4.966 (by portfolio): the pack's version of the day says it."""
+    version = views.pack.version_on(views.as_of)
+    return version is not None and version.id == "pre-2025"
 
 
 def enrich_loan(views: Views, view: pl.DataFrame) -> pl.DataFrame:
@@ -504,7 +508,7 @@ def _provided(views: Views, view: pl.DataFrame) -> pl.DataFrame:
     booked = views.portfolio.table("classifications").filter((pl.col("source") == "lender") & (pl.col("as_of") == views.as_of))
     booked = booked.select("loan_id", booked_provision="provision").unique("loan_id", keep="last", maintain_order=True)
     view = view.join(booked, on="loan_id", how="left", maintain_order="left")
-    old = views.as_of < RESOLUTION_4966
+    old = _by_class(views)
     bad = pl.col("category").is_in(codes_for("annex17" if old else "stage", "problem"))
     problem = bad | pl.col("restructured") if old else bad
     view = view.with_columns(
@@ -725,7 +729,7 @@ def _small(views: Views) -> pl.DataFrame:
     guests = pl.lit(list(views.portfolio.guest_loans), pl.List(pl.String))  # they are summed up where they have their home
     loans = views.loan.join(small, on="borrower_id", how="semi", maintain_order="left").filter((pl.col("in_buckets") > 0) & ~pl.col("loan_id").is_in(guests))
     states = {r["value"]: r["code"] for r in rows_of("states")}
-    old = views.as_of < RESOLUTION_4966
+    old = _by_class(views)
     band: pl.Expr = pl.lit(None, pl.String)
     for row in rows_of("amount_bands"):
         band = pl.when(pl.col("in_buckets") >= int(Decimal(row["from"]) * 100)).then(pl.lit(row["code"])).otherwise(band)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from csv import DictReader
+from functools import cache
+from pathlib import Path
 
 import polars as pl
 
 from mloan_report.layout.text import divided
 from mloan_report.packs.views import Views
 from mloan_report.portfolio.sameness import plain_number
+from mloan_report.portfolio.sql import MACROS
 from mloan_report.portfolio.typing import ROW
 
 SLOTS = 6
@@ -39,8 +42,24 @@ def _units(amount: pl.Expr, digits: pl.Expr, how: pl.Expr) -> pl.Expr:
     return pl.when(how == "half_up").then(divided("half_up")(value, unit)).otherwise(other)
 
 
+def _age_refused(on: pl.Expr, born: pl.Expr) -> pl.Expr:
+    """Whether someone is on a day younger or older, in full years, than the list ``age`` lets file."""
+    least, most = _ages()
+    months = MACROS["MONTHS"](on, born)
+    return (months < 12 * least) | (months >= 12 * (most + 1))
+
+
+@cache
+def _ages() -> tuple[int, int]:
+    """The least and the most full years of the list ``age``."""
+    rows = DictReader(Path(__file__).with_name("codes").joinpath("lists.csv").read_text(encoding="utf-8").splitlines())
+    limits = {r["code"]: int(r["label_en"]) for r in rows if r["list"] == "age"}
+    return limits["least"], limits["most"]
+
+
 FUNCTIONS: dict[str, Callable[..., pl.Expr]] = {
     "UNITS": _units,
+    "AGE_REFUSED": _age_refused,
     "STAMP": lambda text: text.str.to_datetime("%Y%m%d%H%M%S", strict=False).dt.date(),
     "SAME_AS": lambda *values: pl.struct([v.alias(str(i)) for i, v in enumerate(values)]).hash(4),
 }
@@ -178,13 +197,10 @@ def _suffices(views: Views) -> pl.Expr:
     given = [pl.col("contact_1_type").is_not_null(), pl.col("address").is_not_null() | pl.col("address_1_city").is_not_null()]
     types = [pl.col(f"identification_{n}_type") for n in (1, 2, 3)]
     primary = list(views.pack.codes["primary_identification"].codes)
-    age = pl.lit(views.as_of).dt.year() - pl.col("born_on").dt.year()
-    birthday = pl.col("born_on").dt.offset_by(pl.format("{}y", age))
-    years = age.cast(pl.Int64) - (birthday > pl.lit(views.as_of)).cast(pl.Int64)
     needed = ["first_name", "last_name"] + (["place_of_birth", "nationality"] if views.settings["filer_type"] != "MFI" else [])
     person = [pl.col(c).is_not_null() for c in needed] + [
         pl.col("gender_code").is_in(["M", "F"]),
-        years.is_between(18, 100),
+        ~_age_refused(pl.lit(views.as_of), pl.col("born_on")),
         pl.any_horizontal([t.is_in(primary).fill_null(False) for t in types]) | (views.settings["missing_primary_id"] == "warning"),
         (pl.coalesce("civil_status", "civil_status_code").fill_null("") != "") | (views.settings["missing_civil_status"] == "warning"),
     ]

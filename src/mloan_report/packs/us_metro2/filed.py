@@ -5,10 +5,8 @@ from __future__ import annotations
 import polars as pl
 
 from mloan_report.packs.pack import personal_key
-from mloan_report.packs.us_metro2.lists import history_of, lists, said
+from mloan_report.packs.us_metro2.lists import MONTHS, history_of, lists, said
 from mloan_report.packs.views import Views
-
-_MONTHS = 24
 
 
 def with_filed_history(views: Views, rows: pl.DataFrame) -> pl.DataFrame:
@@ -26,8 +24,8 @@ def with_filed_history(views: Views, rows: pl.DataFrame) -> pl.DataFrame:
     current = pl.col("AccountStatus") == said("event_to_status", "current")
     idle = current & (pl.col("CurrentBalance") == "0") & pl.col("PortfolioType").is_in(list(lists()["portfolio_of_lines"]))
     first = pl.when(idle).then(said("event_to_history", "idle")).otherwise(letter).fill_null(said("event_to_history", "not_known"))
-    profile = pl.col("PaymentHistoryProfile").str.pad_end(_MONTHS, lists()["event_to_history"]["before_opening"])
-    told = before.select(_key="key", _told="as_of", _same=profile, _on=first + profile.str.head(_MONTHS - 1))
+    profile = pl.col("PaymentHistoryProfile").str.pad_end(MONTHS, lists()["event_to_history"]["before_opening"])
+    told = before.select(_key="key", _told="as_of", _same=profile, _on=first + profile.str.head(MONTHS - 1))
     joined = keyed.join(told, on="_key", how="left", maintain_order="left")
     now, then = pl.col("reported_on").dt.month_start(), pl.col("_told").dt.month_start()
     goes_on = pl.when(then == now.dt.offset_by("-1mo")).then("_on").when(then == now).then("_same")

@@ -9,6 +9,8 @@ from importlib.resources import files
 import polars as pl
 
 PACK = "us_metro2"
+MONTHS = 24
+"""Characters of PaymentHistoryProfile, one a month."""
 
 
 @cache

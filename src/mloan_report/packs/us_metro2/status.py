@@ -11,12 +11,11 @@ from datetime import date, timedelta
 import polars as pl
 
 from mloan_report.packs.us_metro2.facts import facts_on
-from mloan_report.packs.us_metro2.lists import by_days, history_of, late_from, lists, said
+from mloan_report.packs.us_metro2.lists import MONTHS, by_days, history_of, late_from, lists, said
 from mloan_report.packs.views import Views
 from mloan_report.position import work_out_pairs
 from mloan_report.position.history import month_ends
 
-MONTHS = 24
 _DAY = timedelta(days=1)
 
 
