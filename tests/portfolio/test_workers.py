@@ -37,26 +37,75 @@ def test_a_killed_worker_is_named_with_what_it_was_at() -> None:
         list(shared_out(dies_at_three, range(6), 2, lambda n: f"bucket {n}"))
 
 
-def test_an_interrupted_build_leaves_no_file_and_no_process(tmp_path: Path) -> None:
+HELD = """
+import sys, time
+
+def hold(event, arguments):
+    if event == "open" and str(arguments[0]).endswith("-00003.part"):
+        time.sleep(600)
+
+sys.addaudithook(hold)
+"""
+"""A ``sitecustomize`` of every Python started: nobody comes further than bucket 3, so the build cannot end before it is interrupted."""
+
+
+def test_an_interrupted_build_leaves_no_file_and_no_process(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     make_sample(300, "SV", 1, tmp_path / "book")
     run = [sys.executable, "-m", "mloan_report"]
     subprocess.run([*run, "partition", str(tmp_path / "book"), "--buckets", "12", "--out", str(tmp_path / "laid")], check=True, stdout=subprocess.DEVNULL)
+    site = tmp_path_factory.mktemp("site")
+    (site / "sitecustomize.py").write_text(HELD)
     command = [*run, "build", "sv_ssf_ctri", str(tmp_path / "laid"), "--as-of", "2026-10-31", "--out", str(tmp_path / "out"), "--jobs", "2"]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True)
-    for _ in range(600):  # until the work has begun
-        if any(tmp_path.glob(".out.parts.*/*.part")) or process.poll() is not None:
-            break
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True, env=os.environ | {"PYTHONPATH": str(site)})
+    while not any(tmp_path.glob(".out.parts.*/*.part")):  # until the work has begun
+        assert process.poll() is None
         time.sleep(0.02)
     os.killpg(process.pid, signal.SIGINT)
     _, error = process.communicate(timeout=60)
     assert process.returncode == 130, error
     assert sorted(p.name for p in tmp_path.iterdir()) == ["book", "laid"]
-    for _ in range(500):  # the interpreter's own resource tracker ends a moment after its parent
-        if not _lives(process.pid):
-            break
-        time.sleep(0.02)
-    assert not _lives(process.pid)
+    _until_gone(process.pid)
     assert b"Traceback" not in error
+
+
+INTERRUPTED_AT_THE_START = """
+import os, signal, sys
+from worker_tasks import square
+from mloan_report.portfolio import workers
+
+class Interrupted(workers._Worker):
+    def __init__(self, work):
+        super().__init__(work)
+        os.killpg(0, signal.SIGINT)
+
+workers._Worker = Interrupted
+if __name__ == "__main__":
+    try:
+        print(list(workers.shared_out(square, range(4), 2)))
+    except KeyboardInterrupt:
+        print("interrupted", end="")
+"""
+
+
+def test_an_interrupt_while_workers_start_is_not_lost(tmp_path: Path) -> None:
+    """It was, while the parent ignored interrupts so that its children might."""
+    script = tmp_path / "script.py"
+    script.write_text(INTERRUPTED_AT_THE_START)
+    paths = os.pathsep.join([str(Path(__file__).resolve().parent.parent), *filter(None, [os.environ.get("PYTHONPATH")])])
+    process = subprocess.Popen(
+        [sys.executable, str(script)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True, env=os.environ | {"PYTHONPATH": paths}
+    )
+    out, error = process.communicate(timeout=60)
+    assert (out, error) == (b"interrupted", b"")
+    _until_gone(process.pid)
+
+
+def _until_gone(group: int) -> None:
+    for _ in range(500):  # the interpreter's own resource tracker ends a moment after its parent
+        if not _lives(group):
+            return
+        time.sleep(0.02)
+    raise AssertionError(f"process group {group} still lives")
 
 
 def _lives(group: int) -> bool:

@@ -13,7 +13,9 @@ import threading
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
+from types import FrameType
 from typing import Any, TypeVar
 
 from mloan_report.portfolio.reading import UnusableInput
@@ -37,8 +39,11 @@ def shared_out(work: Callable[[T], R], arguments: Sequence[T], jobs: int | None,
     if count <= 1:
         yield from (work(a) for a in arguments)
         return
-    workers = [_Worker(work, max(1, cores() // count)) for _ in range(count)]
+    workers: list[_Worker] = []
     try:
+        with _starting(max(1, cores() // count)):
+            for _ in range(count):
+                workers.append(_Worker(work))
         yield from _results(workers, arguments, name)
     finally:
         for w in workers:
@@ -79,32 +84,47 @@ def _results(workers: list[_Worker], arguments: Sequence[T], name: Callable[[T],
 
 
 @contextmanager
-def _inherited(threads: int) -> Iterator[None]:
-    """What a child takes over when it starts: its share of threads (read once, when it imports polars), and that an interrupt is
-    the parent's business.
+def _starting(threads: int) -> Iterator[None]:
+    """While children start: they take over their share of threads (read once, when they import polars), and an interrupt waits.
+
+    Children begin with interrupts held back, for those are the parent's business; one that comes now is neither lost nor finds
+    a child that nobody would end: it is raised when all have started.
     """
     before = os.environ.get("POLARS_MAX_THREADS")
     os.environ["POLARS_MAX_THREADS"] = str(threads)
+    came: list[tuple[int, FrameType | None]] = []
     main = threading.current_thread() is threading.main_thread()
-    handler = signal.signal(signal.SIGINT, signal.SIG_IGN) if main else None
+    handler = signal.signal(signal.SIGINT, lambda *what: came.append(what)) if main else None
+    mask = _without_interrupts()
     try:
         yield
     finally:
+        if mask is not None:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         if main:
             signal.signal(signal.SIGINT, handler)
         if before is None:
             del os.environ["POLARS_MAX_THREADS"]
         else:
             os.environ["POLARS_MAX_THREADS"] = before
+    if came and callable(handler):
+        handler(*came[0])
+
+
+def _without_interrupts() -> set[int | signal.Signals] | None:
+    """Hold interrupts back from this thread and what it starts; the mask before, None where there is none (Windows)."""
+    if not hasattr(signal, "pthread_sigmask"):
+        return None
+    resource_tracker.ensure_running()  # started later, by the first child, it would let interrupts in again
+    return signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
 
 
 class _Worker:
-    def __init__(self, work: Callable[[Any], Any], threads: int) -> None:
+    def __init__(self, work: Callable[[Any], Any]) -> None:
         context = multiprocessing.get_context("spawn")
         self.connection, theirs = context.Pipe()
         self.process = context.Process(target=_serve, args=(theirs, work), daemon=True)
-        with _inherited(threads):
-            self.process.start()
+        self.process.start()
         theirs.close()
         self.at: int | None = None
 
