@@ -225,6 +225,7 @@ class _Reading:
             parser.close()
             yield from self._take(parser)
         except etree.XMLSyntaxError as error:
+            yield from self._take(parser)  # what was whole before it
             at = max(1, (error.lineno or 1) + self.shift)
             reason = str(error.msg).split(", line ")[0]
             self.out.defects.append(StructureDefect("unreadable", at, None, "", f"is not well formed: {reason}"))
