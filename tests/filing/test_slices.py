@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ import pytest
 
 from mloan_report.filing import build, building, check_files, foreign, joining, slices
 from mloan_report.filing.building import BuildResult
+from mloan_report.model.finding import Finding
 from mloan_report.portfolio import Portfolio, read_portfolio
 from mloan_report.testing.sample import make_sample
 
@@ -43,6 +44,29 @@ def harmed(pack: str, book: Portfolio, out: Path, monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr(building._Build, "_verdicts", first_harmed)
     return build(pack, book, DAY, out, made_at=MADE, jobs=1)
+
+
+def found_after(pack: str, book: Portfolio, out: Path, name: str, harms: Mapping[str, Callable[[bytes], bytes]]) -> dict[str, list[Finding]]:
+    """What verification finds after each of *harms* to the file *name* of one build, the file being made good again after each."""
+    verdicts = building._Build._verdicts
+    found: dict[str, list[Finding]] = {}
+
+    def each_harmed(self: Any, files: Any) -> Any:
+        path = next(p for p in self.work.iterdir() if name in p.name)
+        good = path.read_bytes()
+        for harm, change in harms.items():
+            path.write_bytes(change(good))
+            assert path.read_bytes() != good, harm
+            found[harm] = [f for v in verdicts(self, [f for f in files if f.name == path.name]) for f in v.findings]
+        path.write_bytes(good)
+        return verdicts(self, files)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(joining, "SLICE", 15_000)
+        patch.setattr(slices, "CHUNK", 4_000)
+        patch.setattr(building._Build, "_verdicts", each_harmed)
+        assert not build(pack, book, DAY, out, made_at=MADE, jobs=1).refused
+    return found
 
 
 @pytest.mark.parametrize("pack", PACKS)
@@ -78,15 +102,24 @@ SV_HARMS: dict[str, tuple[Callable[[bytes], bytes], str]] = {
 }
 
 
+@pytest.fixture(scope="module")
+def found_in_sv(books: dict[str, Portfolio], tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Finding]]:
+    harms = {name: harm for name, (harm, _) in SV_HARMS.items()}
+    return found_after("sv_ssf_ctri", books["sv_ssf_ctri"], tmp_path_factory.mktemp("sv") / "out", "referencia.xml", harms)
+
+
 @pytest.mark.parametrize("name", SV_HARMS)
-def test_a_file_that_was_changed_is_found_and_not_filed(name: str, books: dict[str, Portfolio], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    harm, said = SV_HARMS[name]
-    result = harmed("sv_ssf_ctri", books["sv_ssf_ctri"], tmp_path / "out", monkeypatch, "referencia.xml", harm)
+def test_a_file_that_was_changed_is_found(name: str, found_in_sv: dict[str, list[Finding]]) -> None:
+    errors = [f for f in found_in_sv[name] if f.severity == "error"]
+    assert errors
+    assert any(SV_HARMS[name][1] in f.message for f in errors)
+
+
+def test_what_is_found_changed_is_not_filed(books: dict[str, Portfolio], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    result = harmed("sv_ssf_ctri", books["sv_ssf_ctri"], tmp_path / "out", monkeypatch, "referencia.xml", SV_HARMS["another amount"][0])
     assert result.refused
     assert list(tmp_path.iterdir()) == []
-    errors = [f for f in result.findings if f.severity == "error"]
-    assert errors
-    assert any(said in f.message for f in errors)
+    assert any("differs from the one made" in f.message for f in result.findings if f.severity == "error")
 
 
 def test_the_line_of_what_a_schema_refuses_is_the_line_in_the_file(books: dict[str, Portfolio], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -105,23 +138,21 @@ def test_the_line_of_what_a_schema_refuses_is_the_line_in_the_file(books: dict[s
     assert "fecha_otorgamiento" in found[0].message
 
 
-@pytest.mark.parametrize(
-    "harm",
-    [
-        lambda b: b.replace(b"<AcctCode>Z", b"<AcctCode>Y", 1),
-        lambda b: b.replace(b"</Document>\n", b"</Document>\n\n", 1),
-        lambda b: b.replace(b"A050210", b"A050110", 1),
-        lambda b: b.replace(b"<InfRecType>210", b"<InfRecType>110", 1),
-    ],
-)
-def test_lines_are_proved_too(harm: Callable[[bytes], bytes], books: dict[str, Portfolio], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    result = harmed("cn_pbc_credit", books["cn_pbc_credit"], tmp_path / "out", monkeypatch, "2100", harm)
-    assert result.refused
-    assert [f for f in result.findings if f.severity == "error"]
+CN_HARMS: dict[str, Callable[[bytes], bytes]] = {
+    "another account": lambda b: b.replace(b"<AcctCode>Z", b"<AcctCode>Y", 1),
+    "an empty line": lambda b: b.replace(b"</Document>\n", b"</Document>\n\n", 1),
+    "another type in the head": lambda b: b.replace(b"A050210", b"A050110", 1),
+    "another type in a record": lambda b: b.replace(b"<InfRecType>210", b"<InfRecType>110", 1),
+}
+
+
+def test_lines_are_proved_too(books: dict[str, Portfolio], tmp_path: Path) -> None:
+    found = found_after("cn_pbc_credit", books["cn_pbc_credit"], tmp_path / "out", "2100", CN_HARMS)
+    assert {name for name, fs in found.items() if any(f.severity == "error" for f in fs)} == set(CN_HARMS)
 
 
 @pytest.mark.parametrize("pack", PACKS)
-def test_a_file_checked_in_slices_is_judged_as_it_is_whole(pack: str, books: dict[str, Portfolio], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_checked_in_slices_is_judged_as_it_is_whole(pack: str, books: dict[str, Portfolio], tmp_path: Path) -> None:
     folder = build(pack, books[pack], DAY, tmp_path / "out", made_at=MADE, jobs=1).folder
     assert folder is not None
     harms: list[Callable[[bytes], bytes]] = [
@@ -131,13 +162,15 @@ def test_a_file_checked_in_slices_is_judged_as_it_is_whole(pack: str, books: dic
         lambda b: b[:-300],
         lambda b: b.replace(b"</referencia>\n", b"</referencia>\n<!-- a comment -->\n", 2),
     ]
-    for harm in harms:
+    for n, harm in enumerate(harms):
         for path in folder.iterdir():
             if path.suffix in (".xml", ".txt"):
                 path.write_bytes(harm(path.read_bytes()))
         whole = check_files([folder])
-        monkeypatch.setattr(foreign, "SLICE", 20_000)
-        sliced = check_files([folder], jobs=2)
-        monkeypatch.undo()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(foreign, "SLICE", 20_000)
+            if n:  # by processes the first time; they would do the same again
+                patch.setattr(foreign, "shared_out", lambda work, stretches, *_: map(work, stretches))
+            sliced = check_files([folder], jobs=2)
         assert [(f.code, f.message, f.file, f.row, f.key) for f in sliced.findings] == [(f.code, f.message, f.file, f.row, f.key) for f in whole.findings]
         assert sliced.records == whole.records

@@ -26,9 +26,15 @@ def book(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_sample(90, "SV", 2, tmp_path_factory.mktemp("whole") / "book")
 
 
+@pytest.fixture(scope="module")
+def once(book: Path) -> Path:
+    """Laid out once, for tests that leave it as it is."""
+    return partition_portfolio(book, book.parent / "laid", 3)
+
+
 @pytest.fixture
-def laid(book: Path, tmp_path: Path) -> Path:
-    return partition_portfolio(book, tmp_path / "laid", 3)
+def laid(once: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(once, tmp_path / "laid"))
 
 
 def test_buckets_are_ranges_of_borrowers_with_equal_counts(laid: Path) -> None:
@@ -106,25 +112,25 @@ def _fewer_rows(path: Path) -> None:
 
 def _stray(path: Path) -> None:
     frame = pl.read_parquet(path, hive_partitioning=False)
-    frame.with_columns(borrower_id=pl.when(pl.int_range(pl.len()) == 0).then(pl.lit("B000001")).otherwise("borrower_id")).write_parquet(path)
+    frame.with_columns(borrower_id=pl.when(pl.int_range(pl.len()) == 0).then(pl.lit("B000090")).otherwise("borrower_id")).write_parquet(path)
 
 
 @pytest.mark.parametrize(
-    ("harm", "said"),
+    ("harm", "said", "jobs"),
     [
-        (_remove, "is not there"),
-        (_garble, "cannot be read"),
-        (_other_columns, "principal is missing"),
-        (_other_type, "principal is String, not Int64"),
-        (_fewer_rows, "has 3 rows"),
-        (_stray, "holds borrower B000001, who belongs to another bucket"),
+        (_remove, "is not there", 1),
+        (_garble, "cannot be read", 1),
+        (_garble, "cannot be read", 2),
+        (_other_columns, "principal is missing", 1),
+        (_other_type, "principal is String, not Int64", 1),
+        (_fewer_rows, "has 3 rows", 1),
+        (_stray, "holds borrower B000090, who belongs to another bucket", 1),
     ],
 )
-@pytest.mark.parametrize("jobs", [1, 2])
 def test_a_broken_bucket_is_one_error_that_names_the_file_and_nothing_is_filed(
     harm: Callable[[Path], None], said: str, jobs: int, laid: Path, tmp_path: Path
 ) -> None:
-    broken = laid / "loans" / "bucket=00002" / "part.parquet"
+    broken = laid / "loans" / f"bucket={jobs - 1:05d}" / "part.parquet"  # the first to be read here, the second where two read
     harm(broken)
     with pytest.raises(UnusableInput, match=said) as error:
         build("sv_ssf_ctri", open_book(laid), DAY, tmp_path / "out", jobs=jobs)
@@ -143,7 +149,7 @@ def test_guests_and_shared_rows_that_are_gone_or_fewer_are_an_error_too(name: st
     pl.concat([parties, everybody, borrower]).write_csv(entangled / "loan_parties.csv")
     laid = partition_portfolio(entangled, tmp_path / "laid", 3)
     path = next(iter(sorted(laid.rglob(name))))
-    build("sv_ssf_ctri", open_book(laid), DAY, tmp_path / "out", jobs=1, quarantine=True)
+    assert {n for n in range(3) if Buckets(laid).bucket(n).guest_rows}
     pl.read_parquet(path, hive_partitioning=False).head(0).write_parquet(path)
     with pytest.raises(UnusableInput, match="has 0 rows"):
         build("sv_ssf_ctri", open_book(laid), DAY, tmp_path / "again", jobs=1, quarantine=True)
@@ -181,15 +187,13 @@ def test_the_command_line_reads_a_book_in_buckets_like_any_other(book: Path, lai
     commands = [
         (["validate"], []),
         (["ratios"], [*day, "--json"]),
-        (["position"], [*day, "--out", "-"]),
         (["classify"], [*day, "--out", "-"]),
-        (["gaps", "sv_ssf_ctri"], [*day, "--json"]),
         (["scope", "sv_ssf_ctri"], [*day, "--json"]),
     ]
     for command, options in commands:
         said = []
         for folder in (book, laid):
-            main([*command, str(folder), *options, "--jobs", "2"])
+            main([*command, str(folder), *options, "--jobs", "2" if command == ["classify"] else "1"])
             said.append(capsys.readouterr().out)
         assert said[0] == said[1]
         assert said[0]

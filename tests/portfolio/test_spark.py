@@ -22,7 +22,7 @@ from mloan_report.testing.sample import make_sample
 
 DAY = date(2026, 10, 31)
 MADE = datetime(2026, 11, 1, tzinfo=UTC)
-LOANS = 300
+LOANS = 60
 KEPT = (
     "borrowers",
     "loans",
@@ -45,6 +45,7 @@ def spark() -> Iterator[Any]:
     os.environ["PYSPARK_PYTHON"] = sys.executable
     session = (
         sql.SparkSession.builder.master("local[2]")
+        .config("spark.driver.extraJavaOptions", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")  # what runs for a minute is not worth compiling well
         .config("spark.ui.enabled", "false")
         .config("spark.driver.host", "127.0.0.1")
         .config("spark.driver.bindAddress", "127.0.0.1")

@@ -13,7 +13,7 @@ import pytest
 from worker_tasks import dies_at_three, fails_at_three, pid_of, square
 
 from mloan_report.portfolio import UnusableInput
-from mloan_report.portfolio.workers import shared_out
+from mloan_report.portfolio.workers import WORTH, shared_out
 from mloan_report.testing.sample import make_sample
 
 
@@ -24,6 +24,11 @@ def test_results_come_in_order_from_several_processes() -> None:
 
 def test_one_job_works_here() -> None:
     assert set(shared_out(pid_of, range(3), 1)) == {os.getpid()}
+
+
+def test_little_work_starts_no_process() -> None:
+    assert set(shared_out(pid_of, range(3), 2, size=WORTH - 1)) == {os.getpid()}
+    assert os.getpid() not in set(shared_out(pid_of, range(3), 2, size=WORTH))
 
 
 def test_an_error_of_a_worker_comes_back_as_it_is() -> None:

@@ -278,7 +278,8 @@ class _Build:
         work = JoinKind(r.pack, self.work, r.settings, r.made_at)
         out: list[JoinedFile] = []
         dropped: dict[tuple[int, str], set[int]] = {}
-        for parts, (files, again) in zip(kinds, shared_out(work, kinds, self.jobs, lambda p: p[0].text.name), strict=True):
+        size = sum(p.text.stat().st_size for parts in kinds for p in parts)
+        for parts, (files, again) in zip(kinds, shared_out(work, kinds, self.jobs, lambda p: p[0].text.name, size), strict=True):
             record = parts[0].text.name.rpartition("-")[0]
             out += files
             dropped |= {(bucket, record): set(rows) for bucket, rows in again.items()}
@@ -330,7 +331,8 @@ class _Build:
     def _verdicts(self, files: list[JoinedFile]) -> list[SliceVerdict]:
         work = VerifySlice(self.request.pack, {f.name: f.records for f in files}, self.request.as_of, self.request.settings)
         slices = [s for f in files for s in f.slices]
-        return list(shared_out(work, slices, self.jobs, lambda s: f"{s.path.name} from record {s.first_record}"))
+        size = sum(s.size for s in slices)
+        return list(shared_out(work, slices, self.jobs, lambda s: f"{s.path.name} from record {s.first_record}", size))
 
     def _write(
         self, filed: Mapping[int, BucketFiled], files: list[JoinedFile], findings: list[Finding], totals: list[dict[str, Any]], book: dict[str, Any]

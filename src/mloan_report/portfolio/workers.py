@@ -29,13 +29,19 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def shared_out(work: Callable[[T], R], arguments: Sequence[T], jobs: int | None, name: Callable[[T], str] = str) -> Iterator[R]:
+WORTH = 8_000_000
+"""Bytes from which on processes are started for them: one takes about as long to start as it takes to go through so many."""
+
+
+def shared_out(work: Callable[[T], R], arguments: Sequence[T], jobs: int | None, name: Callable[[T], str] = str, size: int | None = None) -> Iterator[R]:
     """``work`` of each of *arguments*, in their order, by up to *jobs* processes (default: the cores); in this one where one is enough.
+
+    *size* is how many bytes the work is about, where that is known: for few no process is started.
 
     An exception of a worker is raised here as it is. A worker that was killed raises :class:`UnusableInput` with what it was
     at (*name* of the argument). However it ends, no process is left.
     """
-    count = min(jobs or cores(), len(arguments))
+    count = min(jobs or cores(), len(arguments)) if size is None or size >= WORTH else 1
     if count <= 1:
         yield from (work(a) for a in arguments)
         return
