@@ -15,7 +15,7 @@ from mloan_report.layout.definition import LayoutField, Lookup, RecordLayout, re
 from mloan_report.layout.fingerprint import unit_fingerprints
 from mloan_report.layout.forms import Form, form_of
 from mloan_report.layout.forms.batch import records_of
-from mloan_report.layout.records import PARENT, ROWNUM, TOP, RecordSet, with_lookup
+from mloan_report.layout.records import PARENT, ROWNUM, TOP, RecordSet, with_lookups
 from mloan_report.layout.rules import LayoutCodes, check_layout, parse_rules, unique_hashes
 from mloan_report.layout.trees import inside, joined_batches
 from mloan_report.model.finding import Rule
@@ -355,5 +355,5 @@ def test_what_a_field_breaks_is_said_in_words_for_codes_that_stand_for_several_k
 def test_a_lookups_value_may_end_in_a_bracket_of_its_own() -> None:
     made = dict(read(XML, file_of(XML, books(XML))).records)
     ops = made["Op"].typed
-    summed = with_lookup(ops, Lookup("sum", "Venc", (ROWNUM,), (PARENT,), "SUM(COALESCE(v110, 0) + COALESCE(v120, 0))"), made, {}, {})
+    summed = with_lookups(ops, [Lookup("sum", "Venc", (ROWNUM,), (PARENT,), "SUM(COALESCE(v110, 0) + COALESCE(v120, 0))")], made, {}, {}, {})
     assert summed["sum"].to_list() == [None, 1, 4]

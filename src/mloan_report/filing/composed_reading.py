@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import date, timedelta
+from functools import cache
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -171,8 +172,8 @@ class _Judging:
 
     def _named(self, rules: Sequence[RecordRule]) -> dict[str, Any]:
         """The constants, with None for those of a head that the file lacks, so that what needs them is not run."""
-        words = set(chain.from_iterable(re.findall(r"[A-Za-z_][A-Za-z0-9_]*", f"{r.violated_if} {r.when}") for r in rules))
-        return {**{w: None for w in words if w.startswith(("head_", "total_", "previous_"))}, **self.known}
+        words = set(chain.from_iterable(_said_elsewhere(f"{r.violated_if} {r.when}") for r in rules))
+        return {**dict.fromkeys(words), **self.known}
 
     def _run_across(self) -> None:
         if not self.across or not self.narrow:
@@ -183,6 +184,12 @@ class _Judging:
         run = run_rules(self.across, {**none, **whole}, self._named(self.across), self.pack.functions, {})
         self.out.findings += run.findings
         _add(self.out.rule_run, run)
+
+
+@cache
+def _said_elsewhere(condition: str) -> frozenset[str]:
+    """The names in a condition of what stands in the head, the totals or an earlier filing."""
+    return frozenset(re.findall(r"\b(?:head|total|previous)_[A-Za-z0-9_]*", condition))
 
 
 def _looks_across(rule: RecordRule, layouts: Mapping[str, RecordLayout]) -> bool:

@@ -12,7 +12,7 @@ from math import prod
 
 import polars as pl
 
-from mloan_report.portfolio.sql import Expression, evaluate
+from mloan_report.portfolio.sql import Expression, with_stages
 
 Judged = tuple[Expression, Expression | None]
 """The condition that breaks a rule, and when it applies."""
@@ -95,12 +95,11 @@ def _unbroken(group: _Group, combinations: pl.DataFrame, rules: Mapping[int, Jud
         good = None
     if combinations.height == 0:
         return set(group.rules)
-    wanted = {f"if {k}": rules[k][0] for k in group.rules} | {f"when {k}": w for k in group.rules if (w := rules[k][1]) is not None}
-    found = evaluate(combinations, wanted)
-    said = [judgement(f"if {k}", f"when {k}" if f"when {k}" in wanted else None) for k in group.rules]
-    if any(found.schema[n] not in (pl.Boolean, pl.Null) for n in wanted):
-        return set()  # a rule that is no condition is refused where it is judged record by record
-    broken = found.select([e.fill_null(True).alias(str(k)) for k, e in zip(group.rules, said, strict=True)])
+    try:
+        said = verdicts(combinations, {k: rules[k] for k in group.rules})
+    except NotACondition:
+        return set()  # it is refused where rules are judged record by record
+    broken = said.fill_null(True)
     fine = combinations.filter(~broken.select(pl.any_horizontal(pl.all())).to_series())
     if good is None or good.height + fine.height > REMEMBERED:
         group.good = fine
@@ -109,7 +108,41 @@ def _unbroken(group: _Group, combinations: pl.DataFrame, rules: Mapping[int, Jud
     return {int(k) for k, hit in broken.select(pl.all().any()).row(0, named=True).items() if not hit}
 
 
-def judgement(broken: str, applies: str | None) -> pl.Expr:
-    """Whether a row breaks a rule, from the columns of its two conditions: false where it does not apply, null where that cannot be judged."""
-    hit = pl.col(broken).cast(pl.Boolean)
-    return hit if applies is None else pl.when(pl.col(applies).cast(pl.Boolean)).then(hit).otherwise(False)
+class NotACondition(ValueError):
+    """A rule (by number) whose expression is neither true nor false."""
+
+    def __init__(self, rule: int, dtype: pl.DataType) -> None:
+        super().__init__(f"{dtype}, not a condition")
+        self.rule = rule
+
+
+def verdicts(frame: pl.DataFrame, rules: Mapping[int, Judged]) -> pl.DataFrame:
+    """Whether each row breaks each of *rules*, a column a rule, named by its number: false where it does not apply, null where that cannot be judged.
+
+    Raises :class:`NotACondition`.
+    """
+    staged = with_stages(frame, (e for pair in rules.values() for e in pair if e is not None))
+    rows = pl.int_range(pl.len()).alias("__row")  # so that constants are as long as the frame
+    try:
+        each = [_verdict(broken.expr, None if applies is None else applies.expr).alias(str(k)) for k, (broken, applies) in rules.items()]
+        said = staged.select(rows, *each).drop("__row")
+    except pl.exceptions.PolarsError:
+        said = None  # a condition that is none
+    if said is None or any(t != pl.Boolean for t in said.dtypes):
+        said = pl.concat([_one_verdict(staged.with_columns(rows), k, *pair) for k, pair in rules.items()], how="horizontal")
+    return said
+
+
+def _verdict(broken: pl.Expr, applies: pl.Expr | None) -> pl.Expr:
+    return broken if applies is None else pl.when(applies).then(broken).otherwise(False)
+
+
+def _one_verdict(staged: pl.DataFrame, rule: int, broken: Expression, applies: Expression | None) -> pl.DataFrame:
+    """What one rule says, with conditions of which nothing is known (columns of nothing but nulls) taken as such."""
+    parts = {"broken": broken.expr} | ({"applies": applies.expr} if applies is not None else {})
+    found = staged.select("__row", **parts)
+    for name in parts:
+        if found.schema[name] not in (pl.Boolean, pl.Null):
+            raise NotACondition(rule, found.schema[name])
+    said = _verdict(pl.col("broken").cast(pl.Boolean), pl.col("applies").cast(pl.Boolean) if applies is not None else None)
+    return found.select(said.alias(str(rule)))

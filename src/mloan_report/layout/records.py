@@ -6,7 +6,7 @@ appear; groups are frames of their own with ``_row`` of their record.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -67,8 +67,7 @@ def make_records(
         frame = frame.join(counts, on=ROWNUM, how="left", maintain_order="left").with_columns(pl.col(f"{group.name}_count").fill_null(0))
         counted.append(f"{group.name}_count")
         groups[group.path] = child
-    for lookup in layout.lookups:
-        frame = with_lookup(frame, lookup, made, _constants(view), functions)
+    frame = with_lookups(frame, layout.lookups, made, _constants(view), functions, {})
     values = layout.value_fields
     frame = _with_values(frame, layout.name, values, digits, functions)
     frame = _with_presence(frame, layout, functions)
@@ -202,28 +201,46 @@ def record_set(
     return RecordSet(layout, typed, text, state, groups)
 
 
-def with_lookup(
+def with_lookups(
+    frame: pl.DataFrame,
+    lookups: Sequence[Lookup],
+    made: Mapping[str, RecordSet],
+    constants: Mapping[str, Any],
+    functions: Mapping[str, Function],
+    kept: dict[Any, pl.DataFrame],
+) -> pl.DataFrame:
+    """*frame* with the lookups' columns: null (SUM, MIN, MAX, FIRST) or 0 (COUNT) where the other record has no row.
+
+    *kept* holds what was worked out of the other records, for lookups that ask the same under another name.
+    """
+    found: dict[Any, pl.Series] = {}
+    columns = []
+    for lookup in lookups:
+        key = (lookup.record, lookup.on, lookup.their, lookup.value, lookup.where)
+        if key not in found:
+            found[key] = _lookup(frame, lookup, made, constants, functions, kept)
+        columns.append(found[key].alias(lookup.name))
+    return frame.with_columns(columns) if columns else frame
+
+
+def _lookup(
     frame: pl.DataFrame,
     lookup: Lookup,
     made: Mapping[str, RecordSet],
     constants: Mapping[str, Any],
     functions: Mapping[str, Function],
-    kept: dict[Any, pl.DataFrame] | None = None,
-) -> pl.DataFrame:
-    """*frame* with the lookup's column: null (SUM, MIN, MAX, FIRST) or 0 (COUNT) where the other record has no row.
-
-    *kept* holds what was worked out of the other records, for lookups that ask the same under another name.
-    """
+    kept: dict[Any, pl.DataFrame],
+) -> pl.Series:
     counts = lookup.value.startswith("COUNT(")
     if counts and (made[lookup.record].height == 0 or any(frame[c].null_count() == frame.height for c in lookup.on)):
-        return frame.with_columns(pl.lit(0, pl.Int64).alias(lookup.name))
-    kept = {} if kept is None else kept
+        return pl.Series([0], dtype=pl.Int64).new_from_index(0, frame.height)
     key = (lookup.record, lookup.their, lookup.value, lookup.where)
     if key not in kept:
         kept[key] = _looked_up(lookup, made[lookup.record].typed, constants, functions)
-    sums = kept[key].rename({"_sum": lookup.name})
-    left = frame.join(sums, left_on=list(lookup.on), right_on=list(lookup.their), how="left", maintain_order="left")
-    return left.with_columns(pl.col(lookup.name).fill_null(0)) if counts else left
+    keys = frame.select(pl.col(c).alias(f"_on{i}") for i, c in enumerate(lookup.on))  # the keys alone: a join copies every column
+    sums = kept[key].select(pl.col("_sum"), *(pl.col(c).alias(f"_on{i}") for i, c in enumerate(lookup.their)))
+    found = keys.join(sums, on=keys.columns, how="left", maintain_order="left")["_sum"]
+    return found.fill_null(0) if counts else found
 
 
 def _looked_up(lookup: Lookup, theirs: pl.DataFrame, constants: Mapping[str, Any], functions: Mapping[str, Function]) -> pl.DataFrame:

@@ -14,12 +14,12 @@ from typing import Any
 
 import polars as pl
 
-from mloan_report.layout.combinations import judgement, quiet
+from mloan_report.layout.combinations import NotACondition, quiet, verdicts
 from mloan_report.layout.definition import CodeList, LayoutField, Lookup, RecordLayout, RefusedLayout
-from mloan_report.layout.records import ABSENT, EMPTY, NIL, ROWNUM, VALUE, RecordSet, with_lookup
+from mloan_report.layout.records import ABSENT, EMPTY, NIL, ROWNUM, VALUE, RecordSet, with_lookups
 from mloan_report.model.finding import Finding, Rule, Severity
 from mloan_report.model.masking import mask
-from mloan_report.portfolio.sql import Expression, Function, RefusedExpression, compile_sql, condition, evaluate, evaluate_one
+from mloan_report.portfolio.sql import Expression, Function, RefusedExpression, compile_sql, condition, evaluate_one
 
 OF_FILE = "file"
 """The ``record`` of a rule about the file as such."""
@@ -258,9 +258,7 @@ def _verdicts(
     violated: dict[int, pl.Series] = {}
     looked_up: dict[int, pl.DataFrame] = {}
     for lookups, mine in _by_lookups([r for r in rules if _is_plain(r)]):
-        looked = frame
-        for lookup in lookups:
-            looked = with_lookup(looked, lookup, records, constants, functions, kept)
+        looked = with_lookups(frame, lookups, records, constants, functions, kept)
         violated |= _evaluated(subject, looked, mine, functions)
         looked_up |= {id(r): looked for r in mine if r.lookups}
     names = {str(i): key for i, key in enumerate(violated)}
@@ -287,25 +285,22 @@ def _by_lookups(rules: Sequence[RecordRule]) -> list[tuple[list[Lookup], list[Re
 def _evaluated(subject: RecordSet, frame: pl.DataFrame, rules: Sequence[RecordRule], functions: Mapping[str, Function]) -> dict[int, pl.Series]:
     """What *rules* say of each row; only of those that a row may break."""
     compiled: dict[int, tuple[Expression, Expression | None]] = {}
+    columns = frozenset(frame.columns)
     for i, rule in enumerate(rules):
         try:
-            broken = compile_sql(rule.violated_if or "FALSE", frame.columns, functions)
-            compiled[i] = (broken, compile_sql(rule.when, frame.columns, functions) if rule.when else None)
+            broken = compile_sql(rule.violated_if or "FALSE", columns, functions)
+            compiled[i] = (broken, compile_sql(rule.when, columns, functions) if rule.when else None)
         except RefusedExpression as error:
             raise RefusedLayout(f"rule {rule.id} on {subject.layout.name}: {error}") from None
     for i in quiet(frame, compiled, (subject.layout, tuple((r.violated_if, r.when) for r in rules))):
         del compiled[i]
-    wanted = {f"__if{i}": broken for i, (broken, _) in compiled.items()} | {f"__when{i}": when for i, (_, when) in compiled.items() if when is not None}
-    out = evaluate(frame, wanted) if wanted else frame
-    for name in wanted:
-        _need_condition(rules[int(name.removeprefix("__if").removeprefix("__when"))], subject, out[name])
-    said = out.select([judgement(f"__if{i}", f"__when{i}" if f"__when{i}" in wanted else None).alias(str(i)) for i in compiled])
+    if not compiled:
+        return {}
+    try:
+        said = verdicts(frame, compiled)
+    except NotACondition as error:
+        raise RefusedLayout(f"rule {rules[error.rule].id} on {subject.layout.name} is {error}") from None
     return {id(rules[i]): said[str(i)] for i in compiled}
-
-
-def _need_condition(rule: RecordRule, subject: RecordSet, value: pl.Series) -> None:
-    if value.dtype not in (pl.Boolean, pl.Null):
-        raise RefusedLayout(f"rule {rule.id} on {subject.layout.name} is {value.dtype}, not a condition")
 
 
 def _run_one(
@@ -325,8 +320,7 @@ def _run_one(
         parent = subject.typed.drop([c for c in judged.typed.columns if c in subject.typed.columns and c != ROWNUM])
         frame = _with_constants(judged.typed.join(parent, on=ROWNUM, how="left", maintain_order="left"), constants)
     if not _is_plain(rule):
-        for lookup in rule.lookups:
-            frame = with_lookup(frame, lookup, records, constants, functions)
+        frame = with_lookups(frame, rule.lookups, records, constants, functions, {})
     try:
         violated = together.violated[id(rule)] if _is_plain(rule) else _violated(rule, frame, records, functions)
     except RefusedExpression as error:
@@ -475,15 +469,17 @@ def check_layout(records: RecordSet, codes: Mapping[str, CodeList], named: Layou
 
 @dataclass(frozen=True)
 class _Demand:
-    """What is wrong with a field where ``broken`` holds (over the columns of :func:`_field_frame`). ``screen`` is cheaper and
-    holds at least there, so that what no record breaks costs little.
+    """What is wrong with a field where ``broken`` holds (over the columns of :func:`_field_frame`). ``hit`` says whether it holds
+    anywhere, or may: it is cheaper, so that what no record breaks costs little.
     """
 
     field: LayoutField
     rule: Rule
     broken: pl.Expr
-    screen: pl.Expr
+    hit: pl.Expr
     args: Mapping[str, Any]
+    of_values: bool
+    """Whether only a field that holds a value can break it."""
 
 
 def _check_fields(records: RecordSet, own: RecordSet, fields: Sequence[LayoutField], codes: Mapping[str, CodeList], named: LayoutCodes) -> list[Finding]:
@@ -491,8 +487,13 @@ def _check_fields(records: RecordSet, own: RecordSet, fields: Sequence[LayoutFie
     if not fields or own.height == 0:
         return []
     frame = _field_frame(own, fields)
-    demands = [d for f in fields for d in _demands(records.layout, f, codes, named, f"{f.column}__p" in frame.columns)]
-    hit = frame.select([d.screen.fill_null(False).any().alias(str(i)) for i, d in enumerate(demands)]).row(0)
+    held = frame.select([(pl.col(f"{f.column}__s") == VALUE).any().alias(f.column) for f in fields]).row(0, named=True)
+    due = {f.column for f in fields if f"{f.column}__p" in frame.columns}
+    every = [d for f in fields for d in _demands(records.layout, f, codes, named, f.column in due)]
+    demands = [d for d in every if held[d.field.column] or not d.of_values]
+    if not demands:
+        return []
+    hit = frame.select([d.hit.alias(str(i)) for i, d in enumerate(demands)]).row(0)
     out: list[Finding] = []
     for d, any_hit in zip(demands, hit, strict=True):
         if any_hit:
@@ -531,13 +532,15 @@ def _demands_of(layout: RecordLayout, f: LayoutField, codes: Mapping[str, CodeLi
 
     def demand(kind: str, where: pl.Expr, screen: pl.Expr | None = None, **args: Any) -> Iterator[_Demand]:
         for rule in named.rules_for(f, kind):
-            yield _Demand(f, rule, where, where if screen is None else screen, {"detail": _what_is_wrong(kind, args), **args})
+            hit = (where if screen is None else screen).fill_null(False).any()
+            of_values = kind not in ("absent", "missing", "nil", "empty") and not (kind == "length" and f.min_length)
+            yield _Demand(f, rule, where, hit, {"detail": _what_is_wrong(kind, args), **args}, of_values)
 
     given = state == VALUE
     if f.present_rule and has_due:
         expected = pl.col(f"{f.column}__p")
         wrong = shown & ((state != ABSENT) != expected)
-        yield _Demand(f, named.rules[f.present_rule], wrong, wrong, {})
+        yield _Demand(f, named.rules[f.present_rule], wrong, wrong.fill_null(False).any(), {}, False)
         due = shown & expected & (state != ABSENT)
     else:
         due = shown

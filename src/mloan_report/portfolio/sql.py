@@ -90,11 +90,12 @@ def compile_sql(sql: str, columns: Iterable[str], functions: Mapping[str, Functi
     Raises :class:`RefusedExpression` for anything that is not on the lists.
     """
     key = (sql, frozenset(columns), tuple((functions or {}).items()))
-    if key not in _COMPILED:
+    found = _COMPILED.get(key)
+    if found is None:
         if len(_COMPILED) >= 20_000:
             _COMPILED.clear()
-        _COMPILED[key] = _compiled(sql, key[1], functions)
-    return _COMPILED[key]
+        found = _COMPILED[key] = _compiled(sql, key[1], functions)
+    return found
 
 
 _COMPILED: dict[Any, Expression] = {}
@@ -116,15 +117,19 @@ def evaluate(frame: pl.DataFrame, wanted: Mapping[str, Expression]) -> pl.DataFr
 
     Evaluated together, so a new column is not seen by the others.
     """
-    staged = frame
+    made = with_stages(frame, wanted.values()).with_columns([e.expr.alias(f"__out_{n}") for n, e in wanted.items()])
+    return frame.with_columns([made[f"__out_{n}"].alias(n) for n in wanted])
+
+
+def with_stages(frame: pl.DataFrame, expressions: Iterable[Expression]) -> pl.DataFrame:
+    """*frame* with the intermediate columns of *expressions*, those that several have in common once."""
     depth: dict[int, dict[str, pl.Expr]] = {}
-    for expression in wanted.values():
+    for expression in expressions:
         for name, level, expr in expression.stages:
             depth.setdefault(level, {})[name] = expr
     for level in sorted(depth):
-        staged = staged.with_columns([expr.alias(name) for name, expr in depth[level].items()])
-    staged = staged.with_columns([e.expr.alias(f"__out_{n}") for n, e in wanted.items()])
-    return frame.with_columns([staged[f"__out_{n}"].alias(n) for n in wanted])
+        frame = frame.with_columns([expr.alias(name) for name, expr in depth[level].items()])
+    return frame
 
 
 def evaluate_one(frame: pl.DataFrame, expression: Expression) -> pl.Series:

@@ -74,16 +74,30 @@ class Unreadable(Exception):
 def records_of(layout: RecordLayout, text: pl.DataFrame, lines: pl.Series, file: str, place: Mapping[str, pl.Series] | None = None) -> RecordSet:
     """Records from the text of their fields (null = absent, blank = empty). *place* is ``_parent`` and ``_top`` of records inside others."""
     height = text.height
-    state = text.select(
-        [pl.when(pl.col(c).is_null()).then(ABSENT).when(pl.col(c) == "").then(EMPTY).otherwise(VALUE).cast(pl.UInt8).alias(c) for c in text.columns]
-    )
-    given = text.select([pl.when(pl.col(c) != "").then(pl.col(c)).alias(c) for c in text.columns])
+    longest = text.select(pl.all().str.len_bytes().max()).row(0, named=True)
+    filled = {c for c, n in longest.items() if n}  # the others hold no value: not looked at again
+    state = text.select([_state(c) if c in filled else _blank_state(c, height, nothing=longest[c] is None) for c in text.columns])
+    given = text.select([_given(c) if c in filled else pl.repeat(None, height, dtype=pl.String).alias(c) for c in text.columns])
     numbers = pl.int_range(height, dtype=pl.UInt32, eager=True)
     where = {TOP: numbers} if place is None else dict(place)
     typed = [numbers.alias(ROWNUM), *(s.cast(pl.UInt32).alias(n) for n, s in where.items())]
     typed += typed_columns(layout.value_fields, given)
     files = pl.Series("file", [file], dtype=pl.String).new_from_index(0, height)
     return RecordSet(layout, pl.DataFrame(typed), given, state, {}, lines.cast(pl.UInt32).alias("line"), files)
+
+
+def _state(c: str) -> pl.Expr:
+    return pl.when(pl.col(c).is_null()).then(ABSENT).when(pl.col(c) == "").then(EMPTY).otherwise(VALUE).cast(pl.UInt8).alias(c)
+
+
+def _blank_state(c: str, height: int, *, nothing: bool) -> pl.Expr:
+    if nothing:
+        return pl.repeat(ABSENT, height, dtype=pl.UInt8).alias(c)
+    return pl.when(pl.col(c).is_null()).then(ABSENT).otherwise(EMPTY).cast(pl.UInt8).alias(c)
+
+
+def _given(c: str) -> pl.Expr:
+    return pl.when(pl.col(c) != "").then(pl.col(c)).alias(c)
 
 
 @cache
