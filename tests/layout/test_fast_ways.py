@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mloan_report.layout import combinations
-from mloan_report.layout.combinations import quiet
+from mloan_report.layout.combinations import NotACondition, quiet, verdicts
 from mloan_report.layout.forms import Batch, delimited, tagged
 from mloan_report.layout.forms.tagged import TaggedForm
 from mloan_report.layout.trees import joined_batches
@@ -37,15 +37,28 @@ def test_a_rule_is_quiet_only_where_no_row_breaks_it_and_all_can_be_judged(block
     for rows in blocks:
         frame = pl.DataFrame(rows * 8, schema={"a": pl.String, "b": pl.String, "n": pl.Int64}, orient="row")
         rules = {i: (compile_sql(sql, frame.columns), compile_sql(w, frame.columns) if w else None) for i, (sql, w) in enumerate(zip(RULES, WHEN, strict=True))}
-        good = quiet(frame, rules, "rules")
+        good, values = quiet(frame, rules, "rules")
+        said_with_values = verdicts(frame, rules, values)
         for i, (broken, applies) in rules.items():
             said = evaluate(frame, {"s": broken})["s"].cast(pl.Boolean)
             if applies is not None:
                 where = evaluate(frame, {"w": applies})["w"].fill_null(False)
                 said = pl.select(pl.when(where).then(said).otherwise(False)).to_series()
+            assert said_with_values[str(i)].equals(said.alias(str(i)))
             clean = not said.any() and said.null_count() == 0
             assert i not in good or clean, RULES[i]
             assert i in good or not clean or frame.unique().height > frame.height // 4, RULES[i]
+
+
+def test_conditions_of_which_nothing_is_known_are_null_and_constant_ones_as_long_as_the_frame() -> None:
+    frame = pl.DataFrame({"a": ["x", "y", None], "nothing": [None, None, None]}, schema={"a": pl.String, "nothing": pl.Null})
+    wanted = {0: ("TRUE", None), 1: ("nothing", None), 2: ("a = 'x'", "nothing"), 3: ("FALSE", "a = 'x'"), 4: ("a = 'x'", "a IS NOT NULL")}
+    rules = {k: (compile_sql(broken, frame.columns), compile_sql(when, frame.columns) if when else None) for k, (broken, when) in wanted.items()}
+    said = verdicts(frame, rules)
+    assert said.to_dict(as_series=False) == {"0": [True] * 3, "1": [None] * 3, "2": [False] * 3, "3": [False] * 3, "4": [True, False, False]}
+    for broken, when in (("1 + 1", None), ("TRUE", "LENGTH(a)")):
+        with pytest.raises(NotACondition, match="not a condition"):
+            verdicts(frame, {7: (compile_sql(broken, frame.columns), compile_sql(when, frame.columns) if when else None)})
 
 
 PACK = packs()["us_cfpb_sbl"]

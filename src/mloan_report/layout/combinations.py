@@ -37,23 +37,25 @@ class _Group:
     good: pl.DataFrame | None = None
 
 
-def quiet(frame: pl.DataFrame, rules: Mapping[int, Judged], known: Hashable) -> set[int]:
-    """Those of *rules* (by number) of which the combinations of values in *frame* say that no row breaks them.
+def quiet(frame: pl.DataFrame, rules: Mapping[int, Judged], known: Hashable) -> tuple[set[int], dict[str, pl.Series]]:
+    """Those of *rules* (by number) of which the combinations of values in *frame* say that no row breaks them; and the values of some columns.
 
     *known* names the rules: for the same rules columns are put together once, from the first records seen.
     """
     if frame.height < LONG:
-        return set()
+        return set(), {}
     if known not in _GROUPS:
         if len(_GROUPS) >= KINDS:
             _GROUPS.clear()
         _GROUPS[known] = _grouped(frame.head(LONG), {k: _columns(e) for k, e in rules.items()})
     out: set[int] = set()
+    values: dict[str, pl.Series] = {}
     for group in _GROUPS[known]:
         combinations = frame.select(group.columns).unique()
         if combinations.height <= frame.height // 4:
             out |= _unbroken(group, combinations, rules)
-    return out
+            values |= {c: combinations[c].unique() for c in group.columns if c not in values}
+    return out, values
 
 
 _GROUPS: dict[Hashable, list[_Group]] = {}
@@ -116,12 +118,12 @@ class NotACondition(ValueError):
         self.rule = rule
 
 
-def verdicts(frame: pl.DataFrame, rules: Mapping[int, Judged]) -> pl.DataFrame:
+def verdicts(frame: pl.DataFrame, rules: Mapping[int, Judged], values: Mapping[str, pl.Series] | None = None) -> pl.DataFrame:
     """Whether each row breaks each of *rules*, a column a rule, named by its number: false where it does not apply, null where that cannot be judged.
 
-    Raises :class:`NotACondition`.
+    *values* are what some columns hold. Raises :class:`NotACondition`.
     """
-    staged = with_stages(frame, (e for pair in rules.values() for e in pair if e is not None))
+    staged = with_stages(frame, (e for pair in rules.values() for e in pair if e is not None), values)
     rows = pl.int_range(pl.len()).alias("__row")  # so that constants are as long as the frame
     try:
         each = [_verdict(broken.expr, None if applies is None else applies.expr).alias(str(k)) for k, (broken, applies) in rules.items()]

@@ -292,12 +292,13 @@ def _evaluated(subject: RecordSet, frame: pl.DataFrame, rules: Sequence[RecordRu
             compiled[i] = (broken, compile_sql(rule.when, columns, functions) if rule.when else None)
         except RefusedExpression as error:
             raise RefusedLayout(f"rule {rule.id} on {subject.layout.name}: {error}") from None
-    for i in quiet(frame, compiled, (subject.layout, tuple((r.violated_if, r.when) for r in rules))):
+    fine, values = quiet(frame, compiled, (subject.layout, tuple((r.violated_if, r.when) for r in rules)))
+    for i in fine:
         del compiled[i]
     if not compiled:
         return {}
     try:
-        said = verdicts(frame, compiled)
+        said = verdicts(frame, compiled, values)
     except NotACondition as error:
         raise RefusedLayout(f"rule {rules[error.rule].id} on {subject.layout.name} is {error}") from None
     return {id(rules[i]): said[str(i)] for i in compiled}
@@ -488,7 +489,8 @@ def _check_fields(records: RecordSet, own: RecordSet, fields: Sequence[LayoutFie
         return []
     frame = _field_frame(own, fields)
     held = frame.select([(pl.col(f"{f.column}__s") == VALUE).any().alias(f.column) for f in fields]).row(0, named=True)
-    due = {f.column for f in fields if f"{f.column}__p" in frame.columns}
+    columns = set(frame.columns)
+    due = {f.column for f in fields if f"{f.column}__p" in columns}
     every = [d for f in fields for d in _demands(records.layout, f, codes, named, f.column in due)]
     demands = [d for d in every if held[d.field.column] or not d.of_values]
     if not demands:
@@ -504,14 +506,17 @@ def _check_fields(records: RecordSet, own: RecordSet, fields: Sequence[LayoutFie
 
 def _field_frame(own: RecordSet, fields: Sequence[LayoutField]) -> pl.DataFrame:
     """Of each field its text (``x__t``), state (``x__s``), value (``x__v``) and whether it is due (``x__p``), and the segments that appear."""
-    columns = [own.text[f.column].alias(f"{f.column}__t") for f in fields] + [own.state[f.column].alias(f"{f.column}__s") for f in fields]
-    columns += [own.typed[f.column].alias(f"{f.column}__v") for f in fields if f.column in own.typed.columns]
-    columns += [own.typed[c] for c in own.typed.columns if c.startswith("has_")]
+    names = [f.column for f in fields]
+    valued = [c for c in names if c in own.typed.columns]
+    shown = [c for c in own.typed.columns if c.startswith("has_")]
+    text, state, typed = own.text.select(names), own.state.select(names), own.typed.select(*valued, *shown)
+    text.columns, state.columns, typed.columns = [f"{c}__t" for c in names], [f"{c}__s" for c in names], [*(f"{c}__v" for c in valued), *shown]
+    frame = text.hstack(state).hstack(typed)
     for f in fields:
         expected = _expected(own, f)
         if expected is not None:
-            columns.append(expected.alias(f"{f.column}__p"))
-    return pl.DataFrame(columns)
+            frame = frame.with_columns(expected.alias(f"{f.column}__p"))
+    return frame
 
 
 _DEMANDS: dict[tuple[Any, ...], tuple[LayoutCodes, list[_Demand]]] = {}

@@ -11,6 +11,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
+from operator import or_
 from typing import Any
 
 import polars as pl
@@ -72,14 +74,24 @@ class RefusedExpression(ValueError):
 
 
 @dataclass(frozen=True)
-class Expression:
-    """A compiled expression: intermediate columns (name, level, expression over columns of lower levels), then the expression over them.
+class Stage:
+    """An intermediate column: an expression over columns of lower levels; over *column* alone where it is named.
 
-    The name says what a stage is, so that expressions evaluated together share the stages they have in common.
+    The name says what it is, so that expressions evaluated together share the stages they have in common.
     """
 
+    name: str
+    level: int
+    expr: pl.Expr
+    column: str | None
+
+
+@dataclass(frozen=True)
+class Expression:
+    """A compiled expression: intermediate columns, then the expression over them. Both look at one row at a time."""
+
     sql: str
-    stages: tuple[tuple[str, int, pl.Expr], ...]
+    stages: tuple[Stage, ...]
     expr: pl.Expr
     columns: frozenset[str]
 
@@ -121,15 +133,59 @@ def evaluate(frame: pl.DataFrame, wanted: Mapping[str, Expression]) -> pl.DataFr
     return frame.with_columns([made[f"__out_{n}"].alias(n) for n in wanted])
 
 
-def with_stages(frame: pl.DataFrame, expressions: Iterable[Expression]) -> pl.DataFrame:
-    """*frame* with the intermediate columns of *expressions*, those that several have in common once."""
-    depth: dict[int, dict[str, pl.Expr]] = {}
+def with_stages(frame: pl.DataFrame, expressions: Iterable[Expression], values: Mapping[str, pl.Series] | None = None) -> pl.DataFrame:
+    """*frame* with the intermediate columns of *expressions*, those that several have in common once.
+
+    *values* are all that some columns hold: what depends on such a column alone is worked out of its values.
+    """
+    depth: dict[int, dict[str, Stage]] = {}
     for expression in expressions:
-        for name, level, expr in expression.stages:
-            depth.setdefault(level, {})[name] = expr
+        for stage in expression.stages:
+            depth.setdefault(stage.level, {})[stage.name] = stage
+    shorter = _by_values(depth.get(1, {}), values or {})
     for level in sorted(depth):
-        frame = frame.with_columns([expr.alias(name) for name, expr in depth[level].items()])
+        frame = frame.with_columns([shorter.get(n, s.expr).alias(n) for n, s in depth[level].items()])
     return frame
+
+
+EQUAL = 12
+"""Values at most that a column is compared with one by one: cheaper than looking them up, or matching a pattern."""
+
+
+def _by_values(stages: Mapping[str, Stage], values: Mapping[str, pl.Series]) -> dict[str, pl.Expr]:
+    """Those of *stages* that say yes or no of a column of which all *values* are known, as comparisons with those of which they say it."""
+    asked: dict[str, list[Stage]] = {}
+    for stage in stages.values():
+        if stage.column is not None and stage.column in values:
+            asked.setdefault(stage.column, []).append(stage)
+    out: dict[str, pl.Expr] = {}
+    for column, own in asked.items():
+        held = values[column]
+        found = pl.DataFrame([held]).with_columns([s.expr.alias(s.name) for s in own])
+        for s in own:
+            compared = _compared(held, found[s.name]) if found.schema[s.name] == pl.Boolean else None
+            if compared is not None:
+                out[s.name] = compared
+    return out
+
+
+def _compared(values: pl.Series, said: pl.Series) -> pl.Expr | None:
+    """What is *said* of *values*, as an expression over their column; None where that would be no shorter."""
+    column, null = pl.col(values.name), values.is_null()
+    of_null = said.filter(null)
+    values, said = values.filter(~null), said.filter(~null)
+    if said.null_count():
+        return None
+    yes, no = values.filter(said), values.filter(~said)
+    listed = min(yes, no, key=len)
+    if listed.len() > EQUAL:
+        return None
+    if listed.len() == 0:
+        out = pl.when(column.is_null()).then(None).otherwise(pl.lit(bool(yes.len()))) if of_null.len() else pl.lit(bool(yes.len()))
+    else:
+        hit = reduce(or_, [column == pl.lit(v) for v in listed.to_list()])
+        out = hit if listed is yes else ~hit
+    return out if of_null.null_count() or not of_null.len() else out.fill_null(bool(of_null[0]))
 
 
 def evaluate_one(frame: pl.DataFrame, expression: Expression) -> pl.Series:
@@ -164,7 +220,7 @@ def _tokens(sql: str) -> list[tuple[str, str]]:
 class _Compiler:
     def __init__(self, columns: set[str], functions: dict[str, Function]) -> None:
         self.columns, self.functions = columns, functions
-        self.stages: list[tuple[str, int, pl.Expr]] = []
+        self.stages: list[Stage] = []
         self.levels: dict[str, int] = {}
         self.used: set[str] = set()
 
@@ -200,7 +256,8 @@ class _Compiler:
             raise RefusedExpression(f"{sql!r}: {name}: {error}") from None
         level = 1 + max((self.levels[c] for t in texts for c in re.findall(r'"(__m[0-9]+)"', t)), default=0)
         self.levels[column] = level
-        self.stages.append((column, level, expr))
+        named = set(expr.meta.root_names())
+        self.stages.append(Stage(column, level, expr, named.pop() if level == 1 and len(named) == 1 else None))
         return f'"{column}"'
 
     def _name(self, word: str, upper: str, called: bool, tokens: Sequence[tuple[str, str]], i: int, sql: str) -> str:

@@ -126,7 +126,14 @@ def _outside(cell: pl.Expr, profile: pl.Expr) -> pl.Expr:
 
 def _number(cell: pl.Expr) -> pl.Expr:
     """The cell's number, exact; null where it is blank, no plain number or beyond 28 digits."""
-    return cell.str.strip_chars().str.replace_all("_", "", literal=True).cast(pl.Decimal(38, 10), strict=False)
+
+    def each(cells: pl.Series) -> pl.Series:
+        numbers = cells.cast(pl.Decimal(38, 10), strict=False)
+        if numbers.null_count() == cells.null_count():
+            return numbers  # none with blanks around it or marks inside
+        return cells.str.strip_chars().str.replace_all("_", "", literal=True).cast(pl.Decimal(38, 10), strict=False)
+
+    return cell.map_batches(each, return_dtype=pl.Decimal(38, 10))
 
 
 def _without_group(cell: pl.Expr, name: pl.Expr) -> pl.Expr:
