@@ -332,3 +332,13 @@ def test_a_line_break_in_a_value_does_not_make_a_second_finding_in_the_csv_form(
 
 def test_a_line_break_in_a_value_does_not_make_a_second_line_in_the_text_form() -> None:
     assert len(writer("text")([_finding(value="B9\n0 errors, 0 warnings, 0 notes")]).splitlines()) == 3
+
+
+def test_positions_are_worked_out_only_for_rules_that_look_at_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    def never(*_: object, **__: object) -> None:
+        raise AssertionError("the position was worked out")
+
+    monkeypatch.setattr("mloan_report.filing.validation.work_out", never)
+    assert not validate(_tiny(), AS_OF, select=["KEY"]).not_run
+    with pytest.raises(AssertionError, match="worked out"):
+        validate(_tiny(), AS_OF)

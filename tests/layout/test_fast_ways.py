@@ -19,8 +19,26 @@ from mloan_report.packs import packs
 from mloan_report.portfolio.sql import compile_sql, evaluate
 from mloan_report.testing.pack_examples import examples_of, spoilings_of, spoilt
 
-RULES = ("a = 'x' AND b = 'y'", "a IS NULL", "LENGTH(b) > 1", "n > 3", "a = b", "n = 1 AND a = 'x'", "b IS NOT NULL AND n < 0")
-WHEN = (None, "a <> 'z'", None, "b = 'x'", "n IS NOT NULL", None, None)
+RULES = (
+    "a = 'x' AND b = 'y'",
+    "a IS NULL",
+    "LENGTH(b) > 1",
+    "n > 3",
+    "a = b",
+    "n = 1 AND a = 'x'",
+    "b IS NOT NULL AND n < 0",
+    "LISTED(a) AND NOT LONG(b)",
+    "LONG(b)",
+    "LISTED(b) OR FILLED(a)",
+    "HALF_KNOWN(a)",
+)
+WHEN = (None, "a <> 'z'", None, "b = 'x'", "n IS NOT NULL", None, None, None, "LISTED(a)", "NOT FILLED(b)", None)
+FUNCTIONS = {
+    "LISTED": lambda c: c.is_in(["x", "z"]).fill_null(False),
+    "LONG": lambda c: c.str.len_chars() > 1,
+    "FILLED": lambda c: c.is_not_null(),
+    "HALF_KNOWN": lambda c: pl.when(c == "y").then(None).otherwise(c == "x"),
+}
 ROW = st.tuples(st.sampled_from(["x", "y", "z", None]), st.sampled_from(["x", "y", "yy", None]), st.one_of(st.none(), st.integers(-1, 4)))
 
 
@@ -36,7 +54,10 @@ def test_a_rule_is_quiet_only_where_no_row_breaks_it_and_all_can_be_judged(block
     combinations._GROUPS.clear()
     for rows in blocks:
         frame = pl.DataFrame(rows * 8, schema={"a": pl.String, "b": pl.String, "n": pl.Int64}, orient="row")
-        rules = {i: (compile_sql(sql, frame.columns), compile_sql(w, frame.columns) if w else None) for i, (sql, w) in enumerate(zip(RULES, WHEN, strict=True))}
+        rules = {
+            i: (compile_sql(sql, frame.columns, FUNCTIONS), compile_sql(w, frame.columns, FUNCTIONS) if w else None)
+            for i, (sql, w) in enumerate(zip(RULES, WHEN, strict=True))
+        }
         good, values = quiet(frame, rules, "rules")
         said_with_values = verdicts(frame, rules, values)
         for i, (broken, applies) in rules.items():
@@ -48,6 +69,16 @@ def test_a_rule_is_quiet_only_where_no_row_breaks_it_and_all_can_be_judged(block
             clean = not said.any() and said.null_count() == 0
             assert i not in good or clean, RULES[i]
             assert i in good or not clean or frame.unique().height > frame.height // 4, RULES[i]
+
+
+def test_two_combinations_with_one_hash_are_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    marks = combinations._marks
+    monkeypatch.setattr(combinations, "_marks", lambda rows: marks(rows).with_columns(a=pl.lit(0, pl.UInt64)))
+    good = pl.DataFrame({"a": ["x"] * 40, "b": ["y", "w"] * 20})
+    rules = {0: (compile_sql("a = 'z'", good.columns), None), 1: (compile_sql("b = 'z'", good.columns), None)}
+    assert quiet(good, rules, "rules")[0] == {0, 1}
+    assert quiet(good, rules, "rules")[0] == {0, 1}
+    assert quiet(pl.concat([good, pl.DataFrame({"a": ["x"], "b": ["z"]})]), rules, "rules")[0] == {0}
 
 
 def test_conditions_of_which_nothing_is_known_are_null_and_constant_ones_as_long_as_the_frame() -> None:

@@ -116,18 +116,25 @@ class Checked:
         return self
 
 
+def is_chosen(code: str, select: Sequence[str] = (), ignore: Sequence[str] = ()) -> bool:
+    """Whether a rule's id begins with one of *select* (any where empty) and none of *ignore*."""
+    return (not select or code.startswith(tuple(select))) and not code.startswith(tuple(ignore) or ("\0",))
+
+
+def needs_positions(select: Sequence[str] = (), ignore: Sequence[str] = ()) -> bool:
+    """Whether a rule so chosen looks at the position of the loans."""
+    return any(r.needs_position for r in registry().values() if is_chosen(r.rule.id, select, ignore))
+
+
 def run_checks(book: Book, select: Sequence[str] = (), ignore: Sequence[str] = (), severities: Mapping[str, Severity] | None = None) -> Checked:
     """Runs every rule whose id begins with one of *select* (all where empty) and none of *ignore*; *severities* override by
     id prefix, the longest first. The findings of reading the portfolio come along, under the same selection.
     """
 
-    def chosen(code: str) -> bool:
-        return (not select or code.startswith(tuple(select))) and not code.startswith(tuple(ignore) or ("\0",))
-
-    out = Checked([f for f in book.portfolio.findings if chosen(f.code)], {})
+    out = Checked([f for f in book.portfolio.findings if is_chosen(f.code, select, ignore)], {})
     for registered in registry().values():
         rule = registered.rule
-        if not chosen(rule.id):
+        if not is_chosen(rule.id, select, ignore):
             continue
         if registered.needs_position and book.position is None:
             out.not_run[rule.id] = "needs the position of the loans"

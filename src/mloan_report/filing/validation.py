@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
-from mloan_report.checks import Book, Checked, column_counts, run_checks
+from mloan_report.checks import Book, Checked, column_counts, needs_positions, run_checks
 from mloan_report.filing.request import today
 from mloan_report.model.finding import Severity
 from mloan_report.packs import packs
@@ -69,7 +69,7 @@ def validate_bucket(
     positions: Positions | None = None,
 ) -> Checked:
     """All checks on one portfolio on *day*."""
-    if positions is None and portfolio.has("loans"):
+    if positions is None and portfolio.has("loans") and needs_positions(select, ignore):
         positions = work_out(portfolio, day, known_at, history_months=0)
     position = positions.loans if positions is not None else None
     checked = run_checks(Book(portfolio, day, known_at, position), select, ignore, severities)

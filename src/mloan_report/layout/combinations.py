@@ -30,11 +30,12 @@ KINDS = 40
 
 @dataclass
 class _Group:
-    """Columns that are looked at together, the rules that look at no others, and the combinations that broke none of them."""
+    """Columns that are looked at together, the rules that look at no others, and the marks of the combinations that broke none of them."""
 
     columns: list[str]
     rules: list[int] = field(default_factory=list)
-    good: pl.DataFrame | None = None
+    good: pl.DataFrame = field(default_factory=pl.DataFrame)
+    schema: pl.Schema | None = None
 
 
 def quiet(frame: pl.DataFrame, rules: Mapping[int, Judged], known: Hashable) -> tuple[set[int], dict[str, pl.Series]]:
@@ -51,11 +52,27 @@ def quiet(frame: pl.DataFrame, rules: Mapping[int, Judged], known: Hashable) -> 
     out: set[int] = set()
     values: dict[str, pl.Series] = {}
     for group in _GROUPS[known]:
-        combinations = frame.select(group.columns).unique()
+        combinations, marks = _different(frame.select(group.columns))
         if combinations.height <= frame.height // 4:
-            out |= _unbroken(group, combinations, rules)
-            values |= {c: combinations[c].unique() for c in group.columns if c not in values}
+            out |= _unbroken(group, combinations, marks, rules)
+            values |= {c: combinations[c] for c in group.columns}
     return out, values
+
+
+def _different(rows: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Each combination once, and the two hashes that it is known by. Where one hash takes two combinations for one the other tells it,
+    and they are told apart by what they hold.
+    """
+    marks = _marks(rows)
+    first = marks["a"].arg_unique()
+    if first.len() == marks["b"].n_unique():
+        return rows[first], marks[first]
+    rows = rows.unique()
+    return rows, _marks(rows)
+
+
+def _marks(rows: pl.DataFrame) -> pl.DataFrame:
+    return pl.DataFrame({"a": rows.hash_rows(1), "b": rows.hash_rows(2)})
 
 
 _GROUPS: dict[Hashable, list[_Group]] = {}
@@ -88,13 +105,12 @@ def _most(columns: set[str] | frozenset[str], counts: Mapping[str, int]) -> int:
     return prod(counts[c] for c in columns)
 
 
-def _unbroken(group: _Group, combinations: pl.DataFrame, rules: Mapping[int, Judged]) -> set[int]:
+def _unbroken(group: _Group, combinations: pl.DataFrame, marks: pl.DataFrame, rules: Mapping[int, Judged]) -> set[int]:
     """The rules of the group that no combination breaks."""
-    good = group.good
-    if good is not None and good.schema == combinations.schema:
-        combinations = combinations.join(good, on=group.columns, how="anti", nulls_equal=True)
-    else:
-        good = None
+    if group.schema != combinations.schema:
+        group.schema, group.good = combinations.schema, marks.clear()
+    new = marks.join(group.good.with_columns(known=True), on=["a", "b"], how="left", maintain_order="left")["known"].is_null()
+    combinations, marks = combinations.filter(new), marks.filter(new)
     if combinations.height == 0:
         return set(group.rules)
     try:
@@ -102,11 +118,8 @@ def _unbroken(group: _Group, combinations: pl.DataFrame, rules: Mapping[int, Jud
     except NotACondition:
         return set()  # it is refused where rules are judged record by record
     broken = said.fill_null(True)
-    fine = combinations.filter(~broken.select(pl.any_horizontal(pl.all())).to_series())
-    if good is None or good.height + fine.height > REMEMBERED:
-        group.good = fine
-    else:
-        group.good = pl.concat([good, fine])
+    fine = marks.filter(~broken.select(pl.any_horizontal(pl.all())).to_series())
+    group.good = fine if group.good.height + fine.height > REMEMBERED else pl.concat([group.good, fine])
     return {int(k) for k, hit in broken.select(pl.all().any()).row(0, named=True).items() if not hit}
 
 

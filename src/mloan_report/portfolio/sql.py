@@ -136,7 +136,7 @@ def evaluate(frame: pl.DataFrame, wanted: Mapping[str, Expression]) -> pl.DataFr
 def with_stages(frame: pl.DataFrame, expressions: Iterable[Expression], values: Mapping[str, pl.Series] | None = None) -> pl.DataFrame:
     """*frame* with the intermediate columns of *expressions*, those that several have in common once.
 
-    *values* are all that some columns hold: what depends on such a column alone is worked out of its values.
+    *values* hold all that is in some columns: what depends on such a column alone is worked out of its values.
     """
     depth: dict[int, dict[str, Stage]] = {}
     for expression in expressions:
@@ -160,7 +160,7 @@ def _by_values(stages: Mapping[str, Stage], values: Mapping[str, pl.Series]) -> 
             asked.setdefault(stage.column, []).append(stage)
     out: dict[str, pl.Expr] = {}
     for column, own in asked.items():
-        held = values[column]
+        held = values[column].unique()
         found = pl.DataFrame([held]).with_columns([s.expr.alias(s.name) for s in own])
         for s in own:
             compared = _compared(held, found[s.name]) if found.schema[s.name] == pl.Boolean else None
