@@ -64,10 +64,14 @@ class DelimitedForm(Form):
         yield reading.end()
 
     def _blocks(self, stream: BinaryIO, line: int) -> Iterator[tuple[bytes, int]]:
-        """Whole lines, about a block's bytes at a time; a line end inside quotes ends no line."""
+        """Whole lines, about a block's bytes at a time; a line end inside quotes ends no line. Of one kind of record the first block
+        is smaller, so that judging it need not wait long.
+        """
         rest = b""
+        size = BLOCK // 8 if self.names else BLOCK
         while True:
-            read = stream.read(BLOCK)
+            read = stream.read(size)
+            size = BLOCK
             data = rest + read
             if not read:
                 if data:
