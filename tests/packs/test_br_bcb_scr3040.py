@@ -21,7 +21,7 @@ from mloan_report.packs.br_bcb_scr3040.functions import FUNCTIONS, GROUPED_BY, c
 from mloan_report.portfolio import read_portfolio
 from mloan_report.portfolio.buckets import Buckets
 from mloan_report.portfolio.partition import partition_portfolio
-from mloan_report.testing.pack_examples import examples_of
+from mloan_report.testing.pack_examples import examples_of, spoilings_of, spoilt
 from mloan_report.testing.sample import make_sample
 from mloan_report.testing.sample.countries.brazil import INSTITUTION, cnpj, cpf
 
@@ -229,6 +229,20 @@ def leaving(tmp_path_factory: pytest.TempPathFactory) -> dict[str, etree._Elemen
     ]
     result = made(tmp_path_factory.mktemp("leaving"), tables, date(2026, 10, 31), joint_operations="leave_out")
     return {op.get("Contrt", ""): op for op in document(result).iter("Op")}
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        ("SCR3040-029", "VlrContBr is 2030.02; v110 to v290 add up to 2030.00."),
+        ("SCR3040-031", "VlrPerdaAcum is 152.24, ProvConsttd is 152.25."),
+    ],
+)
+def test_sums_of_other_records_are_told_in_the_units_of_their_fields(code: str, said: str, tmp_path: Path) -> None:
+    row = next(r for r in spoilings_of(packs()[PACK]) if r.code == code)
+    name, data = spoilt(row)
+    (tmp_path / name).write_bytes(data)
+    assert said in [f.message for f in check_files([tmp_path / name], PACK, settings=dict(row.settings)).findings]
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,11 @@ that the pack names; they are never written twice.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
+from decimal import Decimal
 from typing import Any
 
 import polars as pl
@@ -332,7 +334,7 @@ def _run_one(
         out.unjudged.append((rule.id, subject.layout.name, frame[ROWNUM].filter(violated.is_null())))
     hits = violated.fill_null(False).arg_true()
     if hits.len():
-        out.findings.extend(_findings(rule, subject, judged, frame, hits))
+        out.findings.extend(_findings(rule, subject, judged, frame, hits, {x.name: _scale(x, records) for x in rule.lookups}))
 
 
 def _violated(rule: RecordRule, frame: pl.DataFrame, records: Mapping[str, RecordSet], functions: Mapping[str, Function]) -> pl.Series:
@@ -383,15 +385,24 @@ def unique_hashes(
     return out
 
 
-def _findings(rule: RecordRule, subject: RecordSet, judged: RecordSet, frame: pl.DataFrame, hits: pl.Series) -> Iterator[Finding]:
-    """A finding for each row of *hits*, with what the rule shows of it."""
+def _findings(rule: RecordRule, subject: RecordSet, judged: RecordSet, frame: pl.DataFrame, hits: pl.Series, scales: Mapping[str, int]) -> Iterator[Finding]:
+    """A finding for each row of *hits*, with what the rule shows of it; *scales* are the decimals of what it looked up."""
     shown = [n for n in dict.fromkeys((ROWNUM, "loan_id", "_links", *rule.fields)) if n in frame.columns]
     rows = frame.select(pl.col(shown).gather(hits))
     told = [n for n in rule.fields if n in judged.text.columns] if judged.text.height == frame.height else []
     texts = judged.text.select(pl.col(told).gather(hits)).rows(named=True) if told else [{}] * rows.height
     fields = {n: subject.layout.by_column.get(n) or judged.layout.by_column.get(n) for n in rule.fields}
     for row, text, place in zip(rows.iter_rows(named=True), texts, _places(subject, rows[ROWNUM]), strict=True):
-        yield _finding(rule, subject, row, {n: _shown(n, f, text.get(n, row.get(n))) for n, f in fields.items()}, place)
+        yield _finding(rule, subject, row, {n: _shown(f, text.get(n, row.get(n)), scales.get(n, 0)) for n, f in fields.items()}, place)
+
+
+def _scale(lookup: Lookup, records: Mapping[str, RecordSet]) -> int:
+    """The decimals of what *lookup* adds up or picks: those of the fields that it names."""
+    if lookup.value.startswith("COUNT(") or "*" in lookup.value or lookup.record not in records:
+        return 0
+    words = set(re.findall(r"[A-Za-z_][A-Za-z0-9_]*", lookup.value))
+    scales = {f.scale for f in records[lookup.record].layout.value_fields if f.column in words}
+    return scales.pop() if len(scales) == 1 else 0
 
 
 def _places(records: RecordSet, numbers: pl.Series) -> Iterator[dict[str, Any]]:
@@ -415,8 +426,8 @@ def _finding(rule: RecordRule, subject: RecordSet, row: Mapping[str, Any], shown
     )
 
 
-def _shown(name: str, layout_field: LayoutField | None, value: Any) -> str:
-    text = "nothing" if value is None else str(value)
+def _shown(layout_field: LayoutField | None, value: Any, scale: int) -> str:
+    text = "nothing" if value is None else f"{Decimal(value).scaleb(-scale):.{scale}f}" if scale else str(value)
     return mask(text, layout_field.pii) or "" if layout_field and layout_field.pii and value is not None else text  # type: ignore[arg-type]
 
 
