@@ -160,13 +160,21 @@ def _by_values(stages: Mapping[str, Stage], values: Mapping[str, pl.Series]) -> 
             asked.setdefault(stage.column, []).append(stage)
     out: dict[str, pl.Expr] = {}
     for column, own in asked.items():
-        held = values[column].unique()
-        found = pl.DataFrame([held]).with_columns([s.expr.alias(s.name) for s in own])
-        for s in own:
-            compared = _compared(held, found[s.name]) if found.schema[s.name] == pl.Boolean else None
-            if compared is not None:
-                out[s.name] = compared
+        held = frozenset(values[column].to_list())
+        new = [s for s in own if (s.name, held) not in _COMPARED]
+        if new:
+            if len(_COMPARED) >= 20_000:
+                _COMPARED.clear()
+            different = pl.Series(column, list(held), dtype=values[column].dtype)
+            found = pl.DataFrame([different]).with_columns([s.expr.alias(s.name) for s in new])
+            for s in new:
+                _COMPARED[s.name, held] = _compared(different, found[s.name]) if found.schema[s.name] == pl.Boolean else None
+        out |= {s.name: e for s in own if (e := _COMPARED.get((s.name, held))) is not None}
     return out
+
+
+_COMPARED: dict[tuple[str, frozenset[Any]], pl.Expr | None] = {}
+"""The comparisons found in this process: the blocks of a file hold the same few values."""
 
 
 def _compared(values: pl.Series, said: pl.Series) -> pl.Expr | None:
