@@ -73,11 +73,12 @@ class RefusedExpression(ValueError):
     """An expression that the gate does not let through; the message says which word and why."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Stage:
     """An intermediate column: an expression over columns of lower levels; over *column* alone where it is named.
 
-    The name says what it is, so that expressions evaluated together share the stages they have in common.
+    The name says what it is, so that expressions evaluated together share the stages they have in common. In a process two
+    stages are the same only if they are one: what is remembered of one holds for no other.
     """
 
     name: str
@@ -156,24 +157,24 @@ def _by_values(stages: Mapping[str, Stage], values: Mapping[str, pl.Series]) -> 
     """Those of *stages* that say yes or no of a column of which all *values* are known, as comparisons with those of which they say it."""
     asked: dict[str, list[Stage]] = {}
     for stage in stages.values():
-        if stage.column is not None and stage.column in values:
+        if stage.column is not None and stage.column in values and not values[stage.column].dtype.is_nested():
             asked.setdefault(stage.column, []).append(stage)
     out: dict[str, pl.Expr] = {}
     for column, own in asked.items():
         held = frozenset(values[column].to_list())
-        new = [s for s in own if (s.name, held) not in _COMPARED]
+        new = [s for s in own if (s, held) not in _COMPARED]
         if new:
             if len(_COMPARED) >= 20_000:
                 _COMPARED.clear()
             different = pl.Series(column, list(held), dtype=values[column].dtype)
             found = pl.DataFrame([different]).with_columns([s.expr.alias(s.name) for s in new])
             for s in new:
-                _COMPARED[s.name, held] = _compared(different, found[s.name]) if found.schema[s.name] == pl.Boolean else None
-        out |= {s.name: e for s in own if (e := _COMPARED.get((s.name, held))) is not None}
+                _COMPARED[s, held] = _compared(different, found[s.name]) if found.schema[s.name] == pl.Boolean else None
+        out |= {s.name: e for s in own if (e := _COMPARED.get((s, held))) is not None}
     return out
 
 
-_COMPARED: dict[tuple[str, frozenset[Any]], pl.Expr | None] = {}
+_COMPARED: dict[tuple[Stage, frozenset[Any]], pl.Expr | None] = {}
 """The comparisons found in this process: the blocks of a file hold the same few values."""
 
 
