@@ -140,7 +140,8 @@ def verdicts(frame: pl.DataFrame, rules: Mapping[int, Judged], values: Mapping[s
     rows = pl.int_range(pl.len()).alias("__row")  # so that constants are as long as the frame
     try:
         each = [_verdict(broken.expr, None if applies is None else applies.expr).alias(str(k)) for k, (broken, applies) in rules.items()]
-        said = staged.select(rows, *each).drop("__row")
+        said = staged.select(rows, *each)
+        said.drop_in_place("__row")
     except pl.exceptions.PolarsError:
         said = None  # a condition that is none
     if said is None or any(t != pl.Boolean for t in said.dtypes):

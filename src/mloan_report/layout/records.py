@@ -236,10 +236,10 @@ def _lookup(
         return pl.Series([0], dtype=pl.Int64).new_from_index(0, frame.height)
     key = (lookup.record, lookup.their, lookup.value, lookup.where)
     if key not in kept:
-        kept[key] = _looked_up(lookup, made[lookup.record].typed, constants, functions)
+        sums = _looked_up(lookup, made[lookup.record].typed, constants, functions)
+        kept[key] = sums.select(pl.col("_sum"), *(pl.col(c).alias(f"_on{i}") for i, c in enumerate(lookup.their)))
     keys = frame.select(pl.col(c).alias(f"_on{i}") for i, c in enumerate(lookup.on))  # the keys alone: a join copies every column
-    sums = kept[key].select(pl.col("_sum"), *(pl.col(c).alias(f"_on{i}") for i, c in enumerate(lookup.their)))
-    found = keys.join(sums, on=keys.columns, how="left", maintain_order="left")["_sum"]
+    found = keys.join(kept[key], on=keys.columns, how="left", maintain_order="left")["_sum"]
     return found.fill_null(0) if counts else found
 
 
