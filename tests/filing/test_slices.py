@@ -62,8 +62,8 @@ def found_after(pack: str, book: Portfolio, out: Path, name: str, harms: Mapping
         return verdicts(self, files)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(joining, "SLICE", 15_000)
-        patch.setattr(slices, "CHUNK", 4_000)
+        patch.setattr(joining, "SLICE", 60_000)
+        patch.setattr(slices, "CHUNK", 20_000)
         patch.setattr(building._Build, "_verdicts", each_harmed)
         assert not build(pack, book, DAY, out, made_at=MADE, jobs=1).refused
     return found

@@ -61,7 +61,7 @@ def test_an_interrupted_build_leaves_no_file_and_no_process(tmp_path: Path, tmp_
     site = tmp_path_factory.mktemp("site")
     (site / "sitecustomize.py").write_text(HELD)
     command = [*run, "build", "sv_ssf_ctri", str(tmp_path / "laid"), "--as-of", "2026-10-31", "--out", str(tmp_path / "out"), "--jobs", "2"]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True, env=os.environ | {"PYTHONPATH": str(site)})
+    process = _interruptible(command, {"PYTHONPATH": str(site)})
     while not any(tmp_path.glob(".out.parts.*/*.part")):  # until the work has begun
         assert process.poll() is None
         time.sleep(0.02)
@@ -97,12 +97,22 @@ def test_an_interrupt_while_workers_start_is_not_lost(tmp_path: Path) -> None:
     script = tmp_path / "script.py"
     script.write_text(INTERRUPTED_AT_THE_START)
     paths = os.pathsep.join([str(Path(__file__).resolve().parent.parent), *filter(None, [os.environ.get("PYTHONPATH")])])
-    process = subprocess.Popen(
-        [sys.executable, str(script)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True, env=os.environ | {"PYTHONPATH": paths}
-    )
+    process = _interruptible([sys.executable, str(script)], {"PYTHONPATH": paths})
     out, error = process.communicate(timeout=60)
     assert (out, error) == (b"interrupted", b"")
     _until_gone(process.pid)
+
+
+def _interruptible(command: list[str], more: dict[str, str]) -> subprocess.Popen[bytes]:
+    """A process in a group of its own that takes interrupts, also where these tests run in the background of a shell and ignore them."""
+    return subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+        env=os.environ | more,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
 
 
 def _until_gone(group: int) -> None:

@@ -88,7 +88,7 @@ def load_case(path: Path) -> Case:
     """The case in *path*. ValueError when title, rests_on, facts or expected is missing."""
     import yaml
 
-    data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    data = yaml.load(path.read_text(encoding="utf-8"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # libyaml's where it is there: ten times as fast
     for name in ("title", "rests_on", "facts", "expected"):
         if not data.get(name):
             raise ValueError(f"{path}: {name} is missing")
