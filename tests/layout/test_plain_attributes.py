@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from io import BytesIO
 from typing import Any
@@ -14,6 +15,7 @@ from mloan_report.layout.forms import attributes
 from mloan_report.layout.forms.attributes import AttributesForm
 from mloan_report.layout.forms.batch import Batch
 from mloan_report.layout.forms.plain_attributes import plain_batch
+from mloan_report.layout.records import TOP
 from mloan_report.layout.trees import joined_batches
 from mloan_report.packs import packs
 from mloan_report.testing.pack_examples import examples_of, spoilings_of, spoilt
@@ -72,6 +74,19 @@ def test_a_file_with_a_sign_put_in_or_taken_out_is_read_the_same(name: str, wher
     data = FILES[name]
     at = int(len(data) * where)
     assert_same(data[:at] + sign + data[at + (0 if sign else 7) :])
+
+
+def test_of_a_torn_file_whole_clients_are_read_and_the_torn_one_is_not() -> None:
+    data = FILES["complete_2026-10.xml"]
+    whole = read(data).records
+    third = data.index(b"<Op ", [m.start() for m in re.finditer(b"<Cli ", data)][2])
+    assert_same(data[: third + 9])
+    torn = read(data[: third + 9]).records
+    assert torn["Cli"].height == 2
+    for name, records in torn.items():
+        if name != "Doc3040":
+            assert records.text.equals(whole[name].text.head(records.height)), name
+            assert records.height == (whole[name].typed[TOP] < 2).sum(), name
 
 
 def test_small_blocks_say_what_one_says(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -197,6 +197,13 @@ class _Blocks:
         yield from reading.batches(_Ahead(start + data, self.stream, b"" if self.whole else f"</{self.form.root.root}>".encode()))
 
 
+def _top_of(form: AttributesForm, layout: RecordLayout) -> str:
+    """The outermost kind, below the root, that records of *layout* stand in."""
+    while layout.parent is not None:
+        layout = form.layouts[layout.parent]
+    return layout.name
+
+
 class _Reading:
     def __init__(self, form: AttributesForm, file: str, shift: int, whole: bool) -> None:
         self.form, self.file, self.shift, self.whole = form, file, shift, whole
@@ -204,6 +211,7 @@ class _Reading:
         self.known = {n: frozenset(f.name for f in x.value_fields) for n, x in form.layouts.items()}
         self.places = {n: {x.name: i for i, x in enumerate(form.children_of(n))} for n in form.layouts}
         self.needed = {n: [x for x in form.children_of(n) if x.least] for n in form.layouts}
+        self.top_of = {n: _top_of(form, x) for n, x in form.layouts.items()}
         self._clear()
         self.path: list[tuple[RecordLayout | None, int, dict[str, int]]] = []
         self.gathered = 0
@@ -225,11 +233,23 @@ class _Reading:
             parser.close()
             yield from self._take(parser)
         except etree.XMLSyntaxError as error:
-            yield from self._take(parser)  # what was whole before it
+            yield from self._take(parser)
+            self._leave_out_unfinished()
             at = max(1, (error.lineno or 1) + self.shift)
             reason = str(error.msg).split(", line ")[0]
             self.out.defects.append(StructureDefect("unreadable", at, None, "", f"is not well formed: {reason}"))
         yield self._batch()
+
+    def _leave_out_unfinished(self) -> None:
+        """What a file breaks off in the midst of is not judged: it would lack what the rest of it says."""
+        top, number, _ = self.path[1] if len(self.path) > 1 else (None, -1, None)
+        if top is None:
+            return
+        for name in self.form.layouts:
+            if self.top_of[name] == top.name and number in self.tops[name]:
+                at = self.tops[name].index(number)
+                for kept in (self.rows, self.lines, self.parents, self.tops):
+                    del kept[name][at:]
 
     def _take(self, parser: Any) -> Iterator[Batch]:
         for event, element in parser.read_events():
